@@ -1,0 +1,157 @@
+// Package api is how a running gateway is asked: the control API on a unix
+// socket, the Prometheus metrics, and the client side of both for the command
+// line. It knows nothing of forwarding; it asks a Source.
+package api
+
+import (
+	"iter"
+	"time"
+)
+
+// PortRow is one access port, as `vxgw show ports` has it.
+type PortRow struct {
+	Interface string `json:"interface"`
+	VLAN      uint16 `json:"vlan,omitempty"` // absent where the port names its VNI itself
+	VNI       uint32 `json:"vni"`
+	State     string `json:"state"`            // "up", "down", "absent" or "refused"
+	Reason    string `json:"reason,omitempty"` // why it is not up, and what to do
+	RxPackets uint64 `json:"rx_packets"`
+	RxBytes   uint64 `json:"rx_bytes"`
+	TxPackets uint64 `json:"tx_packets"`
+	TxBytes   uint64 `json:"tx_bytes"`
+	MACs      int    `json:"macs"`
+}
+
+// VNIRow is one bridge domain. Rx is what came in from the overlay, Tx what
+// went out to it, each copy counted.
+type VNIRow struct {
+	VNI       uint32   `json:"vni"`
+	VLAN      uint16   `json:"vlan,omitempty"`
+	Name      string   `json:"name"`
+	VRF       string   `json:"vrf,omitempty"`
+	MACs      int      `json:"macs"`
+	Ports     []string `json:"ports"`
+	VTEPs     []string `json:"vteps"`
+	RxPackets uint64   `json:"rx_packets"`
+	RxBytes   uint64   `json:"rx_bytes"`
+	TxPackets uint64   `json:"tx_packets"`
+	TxBytes   uint64   `json:"tx_bytes"`
+}
+
+// VTEPRow is one remote VTEP.
+type VTEPRow struct {
+	Address   string     `json:"address"`
+	Origin    string     `json:"origin"` // "static" or "learned"
+	VNIs      []uint32   `json:"vnis"`
+	RxPackets uint64     `json:"rx_packets"`
+	RxBytes   uint64     `json:"rx_bytes"`
+	TxPackets uint64     `json:"tx_packets"`
+	TxBytes   uint64     `json:"tx_bytes"`
+	LastSeen  *time.Time `json:"last_seen"` // null: never heard of
+	MTU       int        `json:"mtu,omitempty"`
+}
+
+// MACRow is one FDB entry: behind Port or behind VTEP.
+type MACRow struct {
+	VNI    uint32 `json:"vni"`
+	MAC    string `json:"mac"`
+	Port   string `json:"port,omitempty"`
+	VTEP   string `json:"vtep,omitempty"`
+	Origin string `json:"origin"` // "learned", "static", "gateway", "evpn", "ovsdb"
+	Age    uint32 `json:"age"`    // seconds since a frame from it; 0 for what does not age
+}
+
+// NeighbourRow is one IP neighbour.
+type NeighbourRow struct {
+	VNI     uint32 `json:"vni"`
+	Address string `json:"address"`
+	MAC     string `json:"mac"`
+	State   string `json:"state"`
+	Origin  string `json:"origin"`
+}
+
+// RouteRow is one route of a VRF: by VNI where connected, else by Via.
+type RouteRow struct {
+	VRF    string `json:"vrf"`
+	Prefix string `json:"prefix"`
+	VNI    uint32 `json:"vni,omitempty"`
+	Via    string `json:"via,omitempty"`
+	Origin string `json:"origin"`
+}
+
+// DropRow is one drop counter. Every reason has a row for every direction that
+// it can occur in, so that a zero is seen to be zero.
+type DropRow struct {
+	Reason    string `json:"reason"`
+	Direction string `json:"direction"`
+	Count     uint64 `json:"count"`
+	Meaning   string `json:"meaning"`
+	Mend      string `json:"mend,omitempty"`
+}
+
+// DatapathRow says how the frames of one interface are moved.
+type DatapathRow struct {
+	Mode      string `json:"mode"` // "raw"
+	Interface string `json:"interface"`
+	Attached  bool   `json:"attached"`
+	Reason    string `json:"reason"` // why this mode, or why not attached
+}
+
+// RefusedRow counts MACs that were not learned. Reason is "table_full",
+// "vni_limit", "port_limit" or "vtep_limit".
+type RefusedRow struct {
+	Reason string `json:"reason"`
+	Count  uint64 `json:"count"`
+}
+
+// ExplainRequest names a frame and where it would come in: at Port, or from
+// VTEP in VNI.
+type ExplainRequest struct {
+	Port  string `json:"port,omitempty"`
+	VTEP  string `json:"vtep,omitempty"`
+	VNI   uint32 `json:"vni,omitempty"`
+	Frame string `json:"frame"` // hexadecimal; for a VTEP the inner frame
+}
+
+// Explanation is what the frame would meet.
+type Explanation struct {
+	Steps   []Step   `json:"steps"`
+	Verdict string   `json:"verdict"`          // "forward", "flood" or "drop"
+	Reason  string   `json:"reason,omitempty"` // of a drop
+	Mend    string   `json:"mend,omitempty"`
+	Copies  []string `json:"copies"` // where a copy goes: "port eth1", "vtep 192.0.2.2 sport 51234"
+}
+
+// Step is one question the frame is asked, in order.
+type Step struct {
+	Question string `json:"question"`
+	Answer   string `json:"answer"`
+}
+
+// Source is a running gateway as this package sees it. Every method may be
+// called at any time from any goroutine and never waits for forwarding.
+type Source interface {
+	Name() string
+	Ports() []PortRow
+	VNIs() []VNIRow
+	VTEPs() []VTEPRow
+	// MACs yields the entries of one VNI, or of all for 0. There may be a
+	// million of them.
+	MACs(vni uint32) iter.Seq[MACRow]
+	// MACCounts yields the number of entries by VNI and origin.
+	MACCounts() map[MACCountKey]int
+	Neighbours() []NeighbourRow
+	Routes() []RouteRow
+	Drops() []DropRow
+	Datapath() []DatapathRow
+	LearnRefused() []RefusedRow
+	// Explain returns an error, for the user, when the request itself makes
+	// no sense: an unknown port, no frame.
+	Explain(ExplainRequest) (Explanation, error)
+}
+
+// MACCountKey is one label set of the vxgw_macs gauge.
+type MACCountKey struct {
+	VNI    uint32
+	Origin string
+}

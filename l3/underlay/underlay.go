@@ -1,0 +1,86 @@
+// Package underlay is the edge of the gateway that faces the IP network
+// between VTEPs: what the forwarding code asks of it, whichever way it is made.
+package underlay
+
+import (
+	"net/netip"
+
+	"vxgw/l2/frame"
+)
+
+// BatchSize is the number of datagrams a reader asks for at once.
+const BatchSize = 64
+
+// MaxPayload is the longest UDP payload there is, in bytes (RFC 768: a 16-bit
+// length that counts the 8-byte header).
+const MaxPayload = 65535 - 8
+
+// Packet is one datagram that came in on the VXLAN port. The embedded Buffer's
+// Bytes is the UDP payload: VXLAN header and inner frame.
+type Packet struct {
+	frame.Buffer
+	From       netip.Addr // outer source, never an IPv4-mapped address
+	FromPort   uint16
+	TOS        uint8 // outer TOS or traffic class: DSCP and ECN
+	Fragmented bool  // the kernel put it together from IP fragments
+}
+
+// NewPackets returns n empty packets with room for size bytes of UDP payload.
+func NewPackets(n, size int) []Packet {
+	bufs := frame.NewBuffers(n, size)
+	pkts := make([]Packet, n)
+	for i := range pkts {
+		pkts[i].Buffer = bufs[i]
+	}
+	return pkts
+}
+
+// Datagram is one VXLAN packet on its way out. Head and Body together are the
+// UDP payload; Body may be empty. Both are borrowed for the duration of the
+// WriteBatch, and many Datagrams may share them: head-end replication
+// encapsulates once and addresses many times.
+type Datagram struct {
+	To         netip.Addr
+	SourcePort uint16 // flow entropy
+	TOS        uint8  // DSCP and ECN
+	Head, Body []byte
+
+	// Status is written by WriteBatch.
+	Status frame.Status
+}
+
+// Refused counts what the kernel's stack or the socket refused before a packet
+// could be read. All are totals since the Conn was made.
+type Refused struct {
+	Overflow  uint64 // the receive buffer was full
+	Checksum  uint64 // UDP checksum wrong, or zero on IPv6 where it must not be
+	Fragment  uint64 // IP fragments addressed to the VTEP
+	Malformed uint64 // IP or UDP headers that lie
+}
+
+// Conn is one receive queue and the transmit side of the underlay. ReadBatch is
+// called by one goroutine; WriteBatch by any number of them.
+type Conn interface {
+	// ReadBatch blocks until at least one packet is there, then fills as many
+	// of pkts as are ready and returns their number. The error wraps
+	// os.ErrDeadlineExceeded after Wake and net.ErrClosed after Close.
+	ReadBatch(pkts []Packet) (int, error)
+
+	// WriteBatch sends the datagrams in order and writes each one's Status.
+	// The error is the last one the kernel gave, nil when all were sent.
+	WriteBatch(dgrams []Datagram) error
+
+	// Wake makes a ReadBatch that waits return at once.
+	Wake()
+
+	Close() error
+}
+
+// Underlay is a VTEP's whole attachment: its queues and what was refused.
+type Underlay interface {
+	// Queues returns the receive queues; the kernel spreads flows over them.
+	Queues() []Conn
+	// Refused returns the totals of all queues.
+	Refused() Refused
+	Close() error
+}
