@@ -1,0 +1,161 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// inactive lists what a file may say and this release does not do yet. A
+// feature that comes alive loses its line.
+var inactive = []struct {
+	table, key string           // "": the table itself
+	says       func(v any) bool // nil: any value
+	short      string           // for the sample
+	message    string
+}{
+	{"vni", "gateway", nil, "not routed yet", "vrf and gateway: not routed yet: the VNI is bridged only"},
+	{"vrf", "", nil, "not routed yet", "[[vrf]] and its routes: not routed yet: the VNIs are bridged only"},
+	{"vni", "suppress_arp", isTrue, "not answered yet", "suppress_arp = true: ARP and ND are not answered yet: they are flooded"},
+	{"vni", "group", nil, "not carried yet", "group: multicast is not carried to the group yet: it goes to `flood` only"},
+	{"datapath", "mode", func(v any) bool { return v == string(ModeXDP) }, "no \"xdp\" yet", "mode = \"xdp\": there is no fast path yet: raw is used"},
+	{"datapath", "workers", func(v any) bool { return v != int64(0) }, "not used yet", "workers: not used yet: the gateway chooses the number of threads itself"},
+}
+
+// notYet returns the short word on an inactive key, "" for any other.
+func notYet(table, key string) string {
+	for _, f := range inactive {
+		if f.table == table && f.key == key {
+			return f.short
+		}
+	}
+	return ""
+}
+
+func isTrue(v any) bool { return v == true }
+
+// noteInactive notes which of the inactive features a section asks for.
+func (b *builder) noteInactive(s section) {
+	for i, f := range inactive {
+		if f.table != s.table.name || s.node == nil {
+			continue
+		}
+		at := s.place()
+		if f.key != "" {
+			v := s.vals[f.key]
+			if v.node == nil || v.bad || f.says != nil && !f.says(v.val) {
+				continue
+			}
+			at = v.node.val
+		}
+		if b.asked == nil {
+			b.asked = map[int][]int{}
+		}
+		b.asked[i] = append(b.asked[i], at)
+	}
+}
+
+// warnInactive warns of each inactive feature once, at its first place.
+func (b *builder) warnInactive() {
+	for i, at := range b.asked {
+		more := ""
+		if n := len(at) - 1; n > 0 {
+			more = fmt.Sprintf(" (and %d more)", n)
+		}
+		b.warn(at[0], "%s%s", inactive[i].message, more)
+	}
+}
+
+// warnSurprises warns of what is legal and hardly meant.
+func (b *builder) warnSurprises() {
+	u := b.cfg.Underlay
+	if r := u.SourcePorts; r.First == r.Last && r.First != 0 {
+		b.warn(b.underlay.at("source_ports"), "source_ports = \"%d-%d\" is one port: the underlay cannot spread the flows over its paths", r.First, r.Last)
+	}
+	if len(b.cfg.VNIs) == 0 {
+		b.warn(nowhere, "there is no [[vni]]: the gateway carries nothing")
+	}
+	ports := map[uint32]int{}
+	for _, p := range b.cfg.Ports {
+		ports[p.VNI]++
+	}
+	grouped := false
+	for i, v := range b.cfg.VNIs {
+		s := b.vnis[i]
+		grouped = grouped || v.Group.IsValid()
+		if ports[v.ID] == 0 {
+			b.warn(s.at("id"), "VNI %d has no port: nothing here is connected to it", v.ID)
+		}
+		b.warnRemotes(s, v)
+		if len(v.Gateway) == 0 && s.has("gateway_mac") {
+			b.warn(s.at("gateway_mac"), "gateway_mac does nothing without gateway")
+		}
+	}
+	if u.TTL == 1 && grouped {
+		b.warn(b.underlay.at("ttl"), "ttl = 1 keeps multicast on this link: no VTEP behind a router hears the group")
+	}
+	b.warnMACs()
+	for _, s := range b.vrfs {
+		if d := b.vrfByName[get[string](s, "name")]; d != nil && d.members == 0 {
+			b.warn(s.at("name"), "VRF %q has no VNI: no [[vni]] names it", get[string](s, "name"))
+		}
+	}
+}
+
+// warnRemotes warns of a VNI that reaches nobody, or is open to everybody, or
+// sends to VTEPs that it does not listen to.
+func (b *builder) warnRemotes(s section, v VNI) {
+	if len(v.Flood) == 0 && !v.Group.IsValid() {
+		b.warn(s.at("id"), "VNI %d has no flood and no group: unknown and broadcast frames stay on its ports", v.ID)
+	}
+	if v.AllowedVTEPs == nil {
+		b.warn(s.at("id"), "anyone who reaches UDP port %d may send frames into VNI %d: list the VTEPs that may in allowed_vteps",
+			b.cfg.Underlay.Port, v.ID)
+		return
+	}
+	if !s.has("allowed_vteps") {
+		return
+	}
+	heard := newPrefixSet(v.AllowedVTEPs)
+	for _, e := range s.vals["flood"].elems {
+		if a := e.val.(netip.Addr); !heard.holds(a) {
+			b.warn(e.node.val, "flood: %s is not in allowed_vteps: VNI %d sends to it and drops what it answers", a, v.ID)
+		}
+	}
+}
+
+// warnMACs warns of static MAC addresses behind a VTEP that may not send.
+func (b *builder) warnMACs() {
+	sets := map[uint32]prefixSet{}
+	for i, m := range b.cfg.MACs {
+		at, found := b.vniByID[m.VNI]
+		if !found || !m.VTEP.IsValid() || b.cfg.VNIs[at].AllowedVTEPs == nil {
+			continue
+		}
+		if sets[m.VNI] == nil {
+			sets[m.VNI] = newPrefixSet(b.cfg.VNIs[at].AllowedVTEPs)
+		}
+		if !sets[m.VNI].holds(m.VTEP) {
+			b.warn(b.macs[i].at("vtep"), "vtep = \"%s\" may not send into VNI %d: its frames to this MAC address are dropped", m.VTEP, m.VNI)
+		}
+	}
+}
+
+// prefixSet answers which addresses a list of prefixes holds.
+type prefixSet map[netip.Prefix]bool
+
+func newPrefixSet(list []netip.Prefix) prefixSet {
+	s := prefixSet{}
+	for _, p := range list {
+		s[p] = true
+	}
+	return s
+}
+
+func (s prefixSet) holds(a netip.Addr) bool {
+	for bits := a.BitLen(); bits >= 0; bits-- {
+		if p, err := a.Prefix(bits); err == nil && s[p] {
+			return true
+		}
+	}
+	return false
+}
