@@ -1,0 +1,83 @@
+// Package fdb is the forwarding database of a bridge: which hop a station's
+// MAC address was last seen behind, one bridge domain beside the other. It
+// learns, looks up, ages and caps. It does not know what a hop is.
+//
+// Look-ups and the refresh of a station that is where it was take no lock and
+// allocate nothing; they never wait for a writer. A station that is new or has
+// moved locks one shard of the table, a fraction of a percent of it. All
+// methods may be called from any goroutine.
+//
+// The storage holds no pointers, so a garbage collection does not walk it,
+// and costs between 21 and 45 bytes an entry in a table that is not nearly
+// empty. It is given back when entries go.
+package fdb
+
+import (
+	"vxgw/l2/frame"
+)
+
+// Domain is the index of a bridge domain.
+type Domain uint16
+
+// Hop is a small dense number that stands for where a station is. It is below
+// Config.Hops.
+type Hop uint32
+
+// MaxHops is the largest Config.Hops.
+const MaxHops = 1 << hopBits
+
+// Origin is who said where a station is. Every Origin but Learned pins the
+// entry: it does not age, does not move and counts against no limit.
+type Origin uint8
+
+// The origins.
+const (
+	Learned Origin = iota
+	Static
+	Gateway
+	EVPN
+	OVSDB
+	numOrigins
+)
+
+// String returns the origin's stable name.
+func (o Origin) String() string {
+	return [...]string{"learned", "static", "gateway", "evpn", "ovsdb", "invalid"}[min(o, numOrigins)]
+}
+
+// Entry is one row of the table.
+type Entry struct {
+	Domain Domain
+	MAC    frame.MAC
+	Hop    Hop
+	Origin Origin
+	Seen   uint32 // when a frame last came from it, in seconds on the caller's monotonic clock; as given to Set for a pinned entry
+}
+
+// Config bounds a Table.
+type Config struct {
+	Limit int // learned entries in all; 0 or less: nothing is learned
+	Hops  int // number of hop ids, at most MaxHops; more are cut off
+}
+
+// Outcome is what Learn did.
+type Outcome uint8
+
+// The outcomes. Frames of a source whose outcome is TableFull, DomainFull or
+// HopFull are forwarded all the same; frames to it are flooded.
+const (
+	Known      Outcome = iota // it was there already; a learned entry is refreshed
+	Added                     // learned; it was not there
+	Moved                     // learned before behind another hop, and changed at once
+	IsStatic                  // pinned behind another hop; not changed
+	TableFull                 // refused: Config.Limit
+	DomainFull                // refused: SetDomain's limit
+	HopFull                   // refused: SetHop's limit; an entry behind another hop is removed
+	NoStation                 // refused: a group address or zero is nobody's source address
+	numOutcomes
+)
+
+// String returns the outcome's name.
+func (o Outcome) String() string {
+	return [...]string{"known", "added", "moved", "is_static", "table_full", "domain_full", "hop_full", "no_station", "invalid"}[min(o, numOutcomes)]
+}

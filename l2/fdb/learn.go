@@ -1,0 +1,183 @@
+package fdb
+
+import (
+	"vxgw/l2/frame"
+)
+
+// Learn notes that a frame from m came in from hop h. now is in seconds on the
+// caller's monotonic clock.
+//
+// A station that is where it was is refreshed without a lock, at most once a
+// second. A new one is refused, without a lock, when the table, its domain or
+// its hop is full; nobody else's entry makes room for it. A station that has
+// moved is moved at once.
+//
+// When the new hop's limit refuses a move, the old entry is removed and the
+// outcome is HopFull: the station is not behind its old hop any more, and a
+// frame flooded as unknown reaches it where a frame sent to the old hop would
+// be lost.
+//
+// An expired entry keeps its place in the limits until Age removes it or the
+// station is heard again, which is then Added. A hop that is not below
+// Config.Hops has room for nobody: HopFull.
+func (t *Table) Learn(d Domain, m frame.MAC, h Hop, now uint32) Outcome {
+	if m.IsMulticast() || m.IsZero() {
+		return NoStation
+	}
+	k := key(d, m)
+	hash := t.hash(k)
+	sl := t.shard(hash).find(k, hash)
+	if sl == nil || !sl.value().live() {
+		if o := t.room(d, h); o != Added {
+			return o
+		}
+		return t.learnLocked(k, hash, h, now)
+	}
+	for {
+		v := sl.value()
+		switch {
+		case v.pinned():
+			return seenPinned(v, h)
+		case !v.live() || v.hop() != h || t.expired(d, v, now):
+			return t.learnLocked(k, hash, h, now)
+		case v.idle(now) == 0:
+			return Known
+		case v.frozen():
+			return t.learnLocked(k, hash, h, now)
+		case sl.touch(v, now):
+			return Known
+		}
+	}
+}
+
+// seenPinned is the outcome for a pinned station that was heard behind h.
+func seenPinned(v value, h Hop) Outcome {
+	if v.hop() == h {
+		return Known
+	}
+	return IsStatic
+}
+
+// room tells what would refuse a new station of d behind h, or Added.
+func (t *Table) room(d Domain, h Hop) Outcome {
+	switch {
+	case t.total.full():
+		return TableFull
+	case t.domains[d].full():
+		return DomainFull
+	case !t.isHop(h) || t.hops[h].full():
+		return HopFull
+	}
+	return Added
+}
+
+// learnLocked is Learn with the shard locked, and so without surprises but for
+// a concurrent refresh.
+func (t *Table) learnLocked(k, hash uint64, h Hop, now uint32) Outcome {
+	s := t.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	sl := s.find(k, hash)
+	if sl == nil || !sl.value().live() {
+		return t.learnNew(s, sl, k, h, now)
+	}
+	v := sl.value()
+	if v.pinned() {
+		return seenPinned(v, h)
+	}
+	seen, moved := Known, Moved
+	if t.expired(keyDomain(k), v, now) {
+		seen, moved = Added, Added
+	}
+	if v.hop() == h {
+		sl.touch(v, now) // where it fails, another worker has refreshed the entry
+		return seen
+	}
+	if !t.take(h) {
+		t.remove(s, k, sl)
+		s.tidy(t.hash)
+		return HopFull
+	}
+	sl.set(makeValue(h, Learned, now))
+	t.hops[v.hop()].release()
+	return moved
+}
+
+func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcome {
+	d := keyDomain(k)
+	if !t.total.take() {
+		return TableFull
+	}
+	if !t.domains[d].take() {
+		t.total.release()
+		return DomainFull
+	}
+	if !t.take(h) {
+		t.domains[d].release()
+		t.total.release()
+		return HopFull
+	}
+	s.put(sl, k, makeValue(h, Learned, now), t.hash)
+	return Added
+}
+
+func (t *Table) take(h Hop) bool { return t.isHop(h) && t.hops[h].take() }
+
+// remove takes the entry at sl out of s and out of the counts.
+func (t *Table) remove(s *shard, k uint64, sl *slot) { t.uncount(k, s.drop(sl)) }
+
+func (t *Table) uncount(k uint64, v value) {
+	for _, q := range t.quotas(k, v) {
+		if v.pinned() {
+			q.pinned.Add(-1)
+		} else {
+			q.release()
+		}
+	}
+}
+
+func (t *Table) quotas(k uint64, v value) [3]*quota {
+	return [...]*quota{&t.total, &t.domains[keyDomain(k)], &t.hops[v.hop()]}
+}
+
+// Set pins an entry, in the place of whatever the table had for its MAC. It
+// has room whatever the limits say. Set reports false, and does nothing, for
+// an entry that cannot be pinned: its Origin is Learned, its MAC is a group
+// address or zero, or its Hop is not below Config.Hops.
+func (t *Table) Set(e Entry) bool {
+	if e.Origin == Learned || e.Origin >= numOrigins || e.MAC.IsMulticast() || e.MAC.IsZero() || !t.isHop(e.Hop) {
+		return false
+	}
+	k, v := key(e.Domain, e.MAC), makeValue(e.Hop, e.Origin, e.Seen)
+	hash := t.hash(k)
+	s := t.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if old := s.put(s.find(k, hash), k, v, t.hash); old.live() {
+		t.uncount(k, old)
+	}
+	for _, q := range t.quotas(k, v) {
+		q.pinned.Add(1)
+	}
+	return true
+}
+
+// Remove deletes the entry of m, learned or pinned, and reports whether there
+// was one.
+func (t *Table) Remove(d Domain, m frame.MAC) bool {
+	k := key(d, m)
+	hash := t.hash(k)
+	s := t.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	sl := s.find(k, hash)
+	if sl == nil || !sl.value().live() {
+		return false
+	}
+	t.remove(s, k, sl)
+	s.tidy(t.hash)
+	return true
+}

@@ -1,0 +1,95 @@
+package fdb
+
+import (
+	"iter"
+)
+
+// Age removes the learned entries that have expired at now, in seconds on the
+// caller's monotonic clock, and returns their number. It locks one shard at a
+// time. Look-ups are right without it; it makes room and gives memory back.
+func (t *Table) Age(now uint32) int { return t.AgePart(now, 0, 1) }
+
+// AgePart is Age for one of parts equal parts of the table, the one with index
+// part, for a caller that spreads the work over time.
+func (t *Table) AgePart(now uint32, part, parts int) int {
+	n := 0
+	for i := max(part, 0); i < len(t.shards); i += max(parts, 1) {
+		n += t.sweep(&t.shards[i], func(k uint64, v value) bool { return t.expired(keyDomain(k), v, now) })
+	}
+	return n
+}
+
+// FlushHop removes the learned entries behind h and returns their number.
+// Pinned ones stay.
+func (t *Table) FlushHop(h Hop) int {
+	if t.HopLearned(h) == 0 {
+		return 0
+	}
+	return t.flush(func(_ uint64, v value) bool { return v.hop() == h })
+}
+
+// FlushDomain removes the learned entries of d and returns their number.
+// Pinned ones stay.
+func (t *Table) FlushDomain(d Domain) int {
+	if t.DomainLearned(d) == 0 {
+		return 0
+	}
+	return t.flush(func(k uint64, _ value) bool { return keyDomain(k) == d })
+}
+
+// FlushDomainHop removes the learned entries of d behind h and returns their
+// number. Pinned ones stay.
+func (t *Table) FlushDomainHop(d Domain, h Hop) int {
+	if t.DomainLearned(d) == 0 || t.HopLearned(h) == 0 {
+		return 0
+	}
+	return t.flush(func(k uint64, v value) bool { return keyDomain(k) == d && v.hop() == h })
+}
+
+func (t *Table) flush(goes func(uint64, value) bool) int {
+	n := 0
+	for i := range t.shards {
+		n += t.sweep(&t.shards[i], goes)
+	}
+	return n
+}
+
+// sweep removes the learned entries of s that go. An entry that is refreshed
+// between the question and the removal is asked about again.
+func (t *Table) sweep(s *shard, goes func(uint64, value) bool) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	n, all := 0, *s.slots.Load()
+	for i := range all {
+		sl := &all[i]
+		k := sl.k.Load()
+		for v := sl.value(); v.learned() && goes(k, v); v = sl.value() {
+			if sl.cas(v, 0) {
+				s.live--
+				t.uncount(k, v)
+				n++
+				break
+			}
+		}
+	}
+	s.tidy(t.hash)
+	return n
+}
+
+// All yields the entries in no order, each at most once, expired ones that Age
+// has not yet removed among them. It takes no lock, so the caller may take its
+// time. What changes meanwhile may be yielded as it was or as it is.
+func (t *Table) All() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for i := range t.shards {
+			all := *t.shards[i].slots.Load()
+			for j := range all {
+				k, v := all[j].k.Load(), all[j].value()
+				if k != 0 && v.live() && !yield(v.entry(k)) {
+					return
+				}
+			}
+		}
+	}
+}
