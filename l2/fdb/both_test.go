@@ -1,0 +1,201 @@
+package fdb
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vxgw/l2/frame"
+)
+
+const (
+	bothDomains = 3
+	bothHops    = 5
+	bothMACs    = 200
+)
+
+// failer is what testing.TB and rapid.T have in common.
+type failer interface {
+	Helper()
+	Fatalf(string, ...any)
+}
+
+// both is a table beside its model. Each operation is done to both; the first
+// difference ends the test.
+type both struct {
+	tb  failer
+	t   *Table
+	m   *model
+	now uint32
+}
+
+// op is one operation, with more numbers than it may need.
+type op struct {
+	kind, domain, mac, hop, n uint8
+}
+
+func (o op) place() place {
+	m := frame.MACFromUint64(2<<40 | uint64(o.mac%bothMACs))
+	switch o.mac {
+	case 254:
+		m = frame.MAC{}
+	case 255:
+		m = frame.Broadcast
+	}
+	return place{Domain(o.domain % bothDomains), m}
+}
+
+func (o op) entry() Entry {
+	p := o.place()
+	return Entry{p.d, p.m, o.anyHop(), Origin(o.n % uint8(numOrigins+1)), uint32(o.n)}
+}
+
+// anyHop is one past the last hop now and then.
+func (o op) anyHop() Hop { return Hop(o.hop % (bothHops + 1)) }
+
+// limit is -1, none, or one that a short run reaches.
+func (o op) limit() int { return int(o.n%40) - 1 }
+
+func same[T comparable](b *both, what string, o op, got, want T) {
+	b.tb.Helper()
+	if got != want {
+		b.tb.Fatalf("%s %+v at %d: table %v, model %v", what, o, b.now, got, want)
+	}
+}
+
+// opNames are the operations; those that fill the table stand first and come
+// oftenest.
+var opNames = []string{"learn", "lookup", "time", "set", "remove", "domain", "hop", "age", "flush hop", "flush domain", "flush domain hop"}
+
+func (b *both) do(name string, o op) {
+	b.tb.Helper()
+	p, h := o.place(), o.anyHop()
+	switch name {
+	case "learn":
+		same(b, name, o, b.t.Learn(p.d, p.m, h, b.now), b.m.learn(p, h, b.now))
+	case "lookup":
+	case "time":
+		b.now += uint32(o.n%8) - 1 // back by one second now and then
+	case "set":
+		same(b, name, o, b.t.Set(o.entry()), b.m.set(o.entry()))
+	case "remove":
+		same(b, name, o, b.t.Remove(p.d, p.m), b.m.remove(p))
+	case "domain":
+		ageing := uint32(o.hop % 8 * 4)
+		b.t.SetDomain(p.d, o.limit(), ageing)
+		b.m.domain[p.d] = bound{o.limit(), ageing}
+	case "hop":
+		b.t.SetHop(h, o.limit())
+		b.m.hop[h] = o.limit()
+	case "age":
+		same(b, name, o, b.t.Age(b.now), b.m.removeIf(func(e Entry) bool { return b.m.expired(e, b.now) }))
+	case "flush hop":
+		same(b, name, o, b.t.FlushHop(h), b.m.removeIf(func(e Entry) bool { return isLearned(e) && e.Hop == h }))
+	case "flush domain":
+		same(b, name, o, b.t.FlushDomain(p.d), b.m.removeIf(func(e Entry) bool { return isLearned(e) && e.Domain == p.d }))
+	case "flush domain hop":
+		same(b, name, o, b.t.FlushDomainHop(p.d, h), b.m.removeIf(func(e Entry) bool { return isLearned(e) && e.Domain == p.d && e.Hop == h }))
+	default:
+		b.tb.Fatalf("no such operation: %q", name)
+	}
+	b.sameAt(p, o)
+}
+
+func (b *both) sameAt(p place, o op) {
+	b.tb.Helper()
+	got, gotOK := b.t.Lookup(p.d, p.m, b.now)
+	want, wantOK := b.m.lookup(p, b.now)
+	same(b, "lookup", o, gotOK, wantOK)
+	same(b, "lookup", o, got, want)
+}
+
+// check compares everything there is.
+func (b *both) check() {
+	b.tb.Helper()
+	got := map[place]Entry{}
+	for e := range b.t.All() {
+		p := place{e.Domain, e.MAC}
+		if _, twice := got[p]; twice {
+			b.tb.Fatalf("All yields %v twice", p)
+		}
+		got[p] = e
+	}
+	if !maps.Equal(got, b.m.entries) {
+		b.tb.Fatalf("All (-model +table):\n%s", cmp.Diff(b.m.entries, got))
+	}
+	for p := range got {
+		b.sameAt(p, op{})
+	}
+	counts(b.tb, b.t, slices.Collect(maps.Values(got)))
+}
+
+// counts checks every count of t against its entries.
+func counts(tb failer, t *Table, all []Entry) {
+	tb.Helper()
+	type count struct{ All, Learned int }
+	type sums struct {
+		Table  count
+		Domain map[Domain]count
+		Hop    map[Hop]count
+	}
+	got := sums{count{t.Len(), t.Learned()}, map[Domain]count{}, map[Hop]count{}}
+	for d := range 64 { // the tests use no more
+		if c := (count{t.DomainLen(Domain(d)), t.DomainLearned(Domain(d))}); c != (count{}) {
+			got.Domain[Domain(d)] = c
+		}
+	}
+	for h := range t.hops {
+		if c := (count{t.HopLen(Hop(h)), t.HopLearned(Hop(h))}); c != (count{}) {
+			got.Hop[Hop(h)] = c
+		}
+	}
+	want := sums{Domain: map[Domain]count{}, Hop: map[Hop]count{}}
+	for _, e := range all {
+		one := count{All: 1}
+		if e.Origin == Learned {
+			one.Learned = 1
+		}
+		add := func(c count) count { return count{c.All + one.All, c.Learned + one.Learned} }
+		want.Table, want.Domain[e.Domain], want.Hop[e.Hop] = add(want.Table), add(want.Domain[e.Domain]), add(want.Hop[e.Hop])
+	}
+	if !reflect.DeepEqual(want, got) {
+		d := cmp.Diff(want, got)
+		tb.Fatalf("counts (-entries +counts):\n%s", d)
+	}
+	shards(tb, t)
+}
+
+// shards checks what each shard believes about itself.
+func shards(tb failer, t *Table) {
+	tb.Helper()
+	for i := range t.shards {
+		s := &t.shards[i]
+		used, live := 0, 0
+		for j := range *s.slots.Load() {
+			sl := &(*s.slots.Load())[j]
+			if sl.k.Load() != 0 {
+				used++
+			}
+			if sl.value().live() {
+				live++
+			}
+		}
+		if used != s.used || live != s.live {
+			tb.Fatalf("shard %d has %d used and %d live slots, and believes %d and %d", i, used, live, s.used, s.live)
+		}
+		if size := len(*s.slots.Load()); used*4 > size*maxUsedQuarters {
+			tb.Fatalf("shard %d: %d of %d slots are used", i, used, size)
+		}
+	}
+}
+
+// newBoth keeps all in one shard, so that a short run grows and shrinks it.
+func newBoth(tb testing.TB, limit uint8, now uint32) *both {
+	c := Config{Limit: int(limit), Hops: bothHops}
+	t := New(c)
+	t.shards, t.shift = t.shards[:1], 64
+	return &both{tb, t, newModel(c), now}
+}
