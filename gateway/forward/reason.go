@@ -114,3 +114,22 @@ const (
 func (d Direction) String() string {
 	return [...]string{"access", "overlay", "route", "invalid"}[min(d, NumDirections)]
 }
+
+// Occurs reports whether a frame of direction d can be dropped for r.
+func (r Reason) Occurs(d Direction) bool { return r < NumReasons && where[r]&(1<<d) != 0 }
+
+// where is in which directions a reason can occur; routing and storm control
+// add theirs when they come.
+var where = [NumReasons]uint8{
+	TooShort: both, TaggedFrame: in, InnerVLAN: over, SourceMulticast: both, SourceZero: both, SourceGateway: both,
+	ReservedDestination: both, StaticMoved: both, SamePort: in, SplitHorizon: over, IsolatedPort: in,
+	UnknownVNI: over, VTEPNotAllowed: over, VXLANFlags: over, VXLANReserved: over,
+	OuterMalformed: over, OuterFragment: over, OuterChecksum: over, ECN: over,
+	TooBig: both, NoRemote: in, NoPort: over, PortDown: both, TxFailed: both, RxOverflow: both,
+}
+
+const (
+	in   = 1 << Access
+	over = 1 << Overlay
+	both = in | over
+)

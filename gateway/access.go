@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"errors"
+	"net"
+	"os"
+
+	"vxgw/gateway/counters"
+	"vxgw/gateway/forward"
+	"vxgw/l2/frame"
+	"vxgw/l2/port"
+)
+
+// accessWorker carries the frames that come in on one access port. Everything
+// it holds is its own.
+type accessWorker struct {
+	gw   *Gateway
+	id   forward.PortID
+	dev  port.Port
+	bufs []frame.Buffer
+
+	carrier
+	tally batchTally
+	tx    *transmit
+	beat  heartbeat
+
+	// Of the batch at hand.
+	snap *forward.Snapshot
+	now  uint32
+}
+
+func newAccessWorker(gw *Gateway, id forward.PortID, dev port.Port) *accessWorker {
+	w := &accessWorker{gw: gw, id: id, dev: dev, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
+	w.tx = newTransmit(gw, int(id), &w.tally)
+	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
+	return w
+}
+
+// run reads until the device is closed or gone. An interface that goes down is
+// only waited for: the same socket carries on when it is up again.
+func (w *accessWorker) run() {
+	for {
+		n, err := w.dev.ReadBatch(w.bufs)
+		w.beat.tick()
+		switch {
+		case n > 0:
+			w.batch(w.bufs[:n])
+		case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, net.ErrClosed):
+			return
+		case isDown(err):
+			w.gw.nudge()
+		default:
+			w.gw.trouble.port(w.snapName(), err)
+			w.gw.nudge()
+			return
+		}
+	}
+}
+
+func (w *accessWorker) snapName() string { return w.gw.tables.Snapshot().Ports[w.id].Name }
+
+func (w *accessWorker) batch(bufs []frame.Buffer) {
+	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
+	w.tx.snap = w.snap
+	var rx counters.Tally
+	for i := range bufs {
+		rx.Add(bufs[i].Len)
+		w.frame(&bufs[i])
+	}
+	w.tx.flush()
+	rx.Rx(w.snap.Ports[w.id].Traffic, w.now)
+	w.tally.settle(&w.gw.ledger, forward.Access)
+}
+
+func (w *accessWorker) frame(b *frame.Buffer) {
+	if b.Truncated {
+		w.tally.drop(forward.TooShort)
+		return
+	}
+	forward.PopTag(b)
+	in := forward.Input{Frame: b.Bytes(), Tag: b.Tag, Size: wireSize(b)}
+	v := w.snap.FromAccess(w.id, in, w.now)
+	w.tally.verdict(v)
+	if v.Learn {
+		o := w.gw.tables.FDB().Learn(v.Domain, in.Frame.Src(), forward.PortHop(w.id), w.now)
+		w.tally.learned(o, false)
+	}
+	w.carryOut(v, b)
+}
+
+func (w *accessWorker) carryOut(v forward.Verdict, b *frame.Buffer) {
+	switch v.Kind {
+	case forward.ToPort:
+		w.toPort(v.Port, b.Bytes(), b.Offload)
+	case forward.ToVTEP:
+		w.toVTEP(v.VTEP, b, v.Domain)
+	case forward.Flood:
+		w.flood(v, b)
+	case forward.Drop:
+		if v.Shutdown {
+			w.gw.shutDown(w.id)
+		}
+		if v.MTU > 0 {
+			w.answerTooBig(b, v.MTU)
+		}
+	}
+}
+
+func (w *accessWorker) flood(v forward.Verdict, b *frame.Buffer) {
+	d := &w.snap.Domains[v.Domain]
+	// The overlay first: its copies finish a checksum in place, and the ports
+	// then share the finished bytes.
+	w.toVTEPs(d.Flood, b, v.Domain)
+	bpdu := frame.Frame(b.Bytes()).Dst().IsBPDU()
+	for _, out := range d.Ports {
+		if w.snap.Blocks(w.id, out, bpdu) == forward.None {
+			w.toPort(out, b.Bytes(), b.Offload)
+		}
+	}
+}
+
+// answerTooBig tells the sender of a frame that was too big what fits.
+func (w *accessWorker) answerTooBig(b *frame.Buffer, mtu int) {
+	if !w.gw.answers.allow(w.now) {
+		return
+	}
+	if f := w.tooBig(b.Bytes(), mtu); len(f) > 0 {
+		w.tally.answer()
+		w.tx.port(w.id, f, frame.Offload{})
+	}
+}

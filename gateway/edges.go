@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+
+	"vxgw/l2/port"
+	"vxgw/l3/underlay"
+	"vxgw/l3/underlay/path"
+)
+
+// Host is what the gateway asks of the machine it runs on. *path.Monitor is
+// the real one.
+type Host interface {
+	// Run follows the host's links, addresses and routes until ctx ends.
+	Run(ctx context.Context) error
+	// Changed is signalled when something may have changed.
+	Changed() <-chan struct{}
+	Link(name string) (path.Link, bool)
+	Holder(addr netip.Addr) (path.Link, bool)
+	Path(dst, src netip.Addr) (path.Path, error)
+	VXLANOn(port uint16, addr netip.Addr) (string, bool)
+}
+
+// UnderlayOptions is how the VTEP's sockets are to be made.
+type UnderlayOptions struct {
+	Address       netip.Addr
+	Port          uint16
+	Queues        int // receive queues
+	TTL           uint8
+	DF            bool
+	Checksum      bool // fill in the UDP checksum
+	ZeroChecksum6 bool // IPv6: send and accept a zero checksum (RFC 6935)
+}
+
+// Edges is everything of the outside world that a Gateway touches, so that
+// whole gateways can meet in one test, in memory.
+type Edges struct {
+	Host         Host
+	OpenPort     func(path.Link) (port.Port, error)
+	OpenUnderlay func(UnderlayOptions) (underlay.Underlay, error)
+
+	// PortTaken reports whether an error of OpenUnderlay means that somebody
+	// else has the UDP port.
+	PortTaken func(error) bool
+
+	// Clock returns seconds on a clock that never goes back or jumps.
+	Clock func() uint32
+}

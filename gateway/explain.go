@@ -1,0 +1,239 @@
+package gateway
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/mdlayher/ethernet"
+
+	"vxgw/gateway/api"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+)
+
+const ethernetHeader = frame.HeaderLen
+
+// Explain asks forwarding what it would do with a frame, and does nothing of
+// it: nothing is sent, learned or counted.
+func (g *Gateway) Explain(r api.ExplainRequest) (api.Explanation, error) {
+	b, err := parseFrame(r.Frame)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	x := explainer{gw: g, s: g.tables.Snapshot(), now: g.edges.Clock()}
+	switch {
+	case r.Port != "" && r.VTEP != "":
+		return api.Explanation{}, fmt.Errorf("a frame comes in at a port or from a VTEP, not both: leave one out")
+	case r.Port != "":
+		err = x.fromPort(r.Port, b)
+	case r.VTEP != "":
+		err = x.fromVTEP(r.VTEP, r.VNI, b)
+	default:
+		err = fmt.Errorf("say where the frame comes in: a port, or a VTEP and a VNI")
+	}
+	return x.out, err
+}
+
+func parseFrame(text string) (frame.Buffer, error) {
+	text = strings.TrimPrefix(strings.NewReplacer(" ", "", ":", "", "\n", "", "\t", "").Replace(text), "0x")
+	raw, err := hex.DecodeString(text)
+	switch {
+	case err != nil:
+		return frame.Buffer{}, fmt.Errorf("the frame is not hexadecimal: %v", err)
+	case len(raw) == 0:
+		return frame.Buffer{}, fmt.Errorf("the frame is empty: give its bytes from the destination MAC on, in hexadecimal")
+	case len(raw) > frame.MaxLen:
+		return frame.Buffer{}, fmt.Errorf("the frame has %d bytes: %d is the most there can be", len(raw), frame.MaxLen)
+	}
+	b := frame.NewBuffers(1, len(raw))[0]
+	b.Len = copy(b.Mem[b.Off:], raw)
+	return b, nil
+}
+
+// explainer walks one frame through forwarding and writes down the answers.
+type explainer struct {
+	gw  *Gateway
+	s   *forward.Snapshot
+	now uint32
+	out api.Explanation
+}
+
+func (x *explainer) step(question, format string, args ...any) {
+	x.out.Steps = append(x.out.Steps, api.Step{Question: question, Answer: fmt.Sprintf(format, args...)})
+}
+
+func (x *explainer) fromPort(name string, b frame.Buffer) error {
+	id, ok := x.gw.tables.Port(name)
+	if !ok {
+		return fmt.Errorf("%s is no access port of this gateway: `vxgw show ports` lists them", name)
+	}
+	p := &x.s.Ports[id]
+	d := &x.s.Domains[p.Domain]
+	x.step("ingress", "access port %s, %s", name, domainName(d))
+	x.dissect(b.Bytes())
+	forward.PopTag(&b)
+	if b.Tag.Present {
+		x.step("tag", "TPID 0x%04x, VID %d", b.Tag.TPID, b.Tag.VID())
+	}
+	v := x.s.FromAccess(id, forward.Input{Frame: b.Bytes(), Tag: b.Tag, Size: b.Len}, x.now)
+	x.verdict(v, id, b.Bytes())
+	return nil
+}
+
+func (x *explainer) fromVTEP(text string, vni uint32, b frame.Buffer) error {
+	from, err := netip.ParseAddr(text)
+	if err != nil {
+		return fmt.Errorf("%q is not an IP address", text)
+	}
+	if vni == 0 {
+		return fmt.Errorf("say the VNI that the frame comes in with")
+	}
+	x.step("ingress", "VXLAN from %s, VNI %d", from, vni)
+	d, r := x.s.ClassifyVNI(from, vni)
+	if r != forward.None {
+		x.dropped(r)
+		return nil
+	}
+	x.step("domain", "%s; %s may send to it", domainName(&x.s.Domains[d]), from)
+	x.dissect(b.Bytes())
+	id, known := x.gw.tables.VTEP(from)
+	if !known || int(id) >= len(x.s.VTEPs) {
+		// A VTEP that was never heard of gets a number with its first packet:
+		// one that no FDB entry can have yet stands for it here.
+		id = forward.VTEPID(len(x.s.VTEPs))
+	}
+	x.verdict(x.s.FromOverlay(d, id, 0, b.Bytes(), x.now), forward.NoPortID, b.Bytes())
+	return nil
+}
+
+func domainName(d *forward.Domain) string {
+	if d.Name == "" {
+		return fmt.Sprintf("VNI %d", d.VNI)
+	}
+	return fmt.Sprintf("VNI %d (%s)", d.VNI, d.Name)
+}
+
+// dissect names the frame's addresses and type, as far as it has any.
+func (x *explainer) dissect(b []byte) {
+	var f ethernet.Frame
+	if err := f.UnmarshalBinary(b); err != nil {
+		x.step("frame", "%d bytes: no Ethernet frame (%v)", len(b), err)
+		return
+	}
+	x.step("frame", "%d bytes, %s -> %s, %s", len(b), f.Source, f.Destination, typeName(f.EtherType))
+}
+
+func typeName(t ethernet.EtherType) string {
+	switch uint16(t) {
+	case frame.TypeIPv4:
+		return "IPv4"
+	case frame.TypeIPv6:
+		return "IPv6"
+	case frame.TypeARP:
+		return "ARP"
+	}
+	return fmt.Sprintf("EtherType 0x%04x", uint16(t))
+}
+
+func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame) {
+	if v.Learn {
+		x.step("source", "%s would be learned here", f.Src())
+	} else if len(f) >= ethernetHeader {
+		x.source(v, f.Src())
+	}
+	if v.SetECN {
+		x.step("ecn", "the inner ECN field becomes %02b", v.ECN)
+	}
+	x.destination(v, f)
+	switch v.Kind {
+	case forward.Drop:
+		if v.MTU > 0 {
+			x.step("answer", "the sender is told that %d bytes of IP packet fit", v.MTU)
+		}
+		x.dropped(v.Reason)
+	case forward.ToPort:
+		x.forwarded("forward")
+		x.copyToPort(v.Port)
+	case forward.ToVTEP:
+		x.forwarded("forward")
+		x.copyToVTEP(v.VTEP, f)
+	case forward.Flood:
+		x.forwarded("flood")
+		x.flood(v, in, f)
+	}
+}
+
+func (x *explainer) source(v forward.Verdict, src frame.MAC) {
+	if e, ok := x.s.FDB.Lookup(v.Domain, src, x.now); ok {
+		x.step("source", "%s is known: %s", src, x.hop(e))
+	}
+}
+
+func (x *explainer) destination(v forward.Verdict, f frame.Frame) {
+	if len(f) < ethernetHeader {
+		return
+	}
+	dst := f.Dst()
+	switch e, ok := x.s.FDB.Lookup(v.Domain, dst, x.now); {
+	case dst == frame.Broadcast:
+		x.step("destination", "broadcast")
+	case dst.IsMulticast():
+		x.step("destination", "%s is a multicast", dst)
+	case ok:
+		x.step("destination", "%s is known: %s", dst, x.hop(e))
+	default:
+		x.step("destination", "%s is unknown", dst)
+	}
+}
+
+// hop says where an FDB entry points.
+func (x *explainer) hop(e fdb.Entry) string {
+	row := macRow(x.s, e, x.now)
+	if row.Port != "" {
+		return fmt.Sprintf("%s, behind port %s", row.Origin, row.Port)
+	}
+	return fmt.Sprintf("%s, behind VTEP %s", row.Origin, row.VTEP)
+}
+
+func (x *explainer) forwarded(verdict string) { x.out.Verdict = verdict }
+
+func (x *explainer) dropped(r forward.Reason) {
+	x.step("drop", "%s: %s", r, r.Meaning())
+	x.out.Verdict, x.out.Reason, x.out.Mend = "drop", r.String(), r.Mend()
+}
+
+func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
+	d := &x.s.Domains[v.Domain]
+	for _, out := range d.Ports {
+		switch r := x.s.Blocks(in, out, f.Dst().IsBPDU()); r {
+		case forward.None:
+			x.copyToPort(out)
+		case forward.SamePort:
+		default:
+			x.step("no copy", "to port %s: %s", x.s.Ports[out].Name, r.Meaning())
+		}
+	}
+	if in == forward.NoPortID {
+		x.step("no copy", "back into the overlay: split horizon")
+		return
+	}
+	for _, to := range d.Flood {
+		if x.s.Fits(to, len(f)) {
+			x.copyToVTEP(to, f)
+		} else {
+			x.step("no copy", "to VTEP %s: its path carries frames of up to %d bytes", x.s.VTEPs[to].Addr, x.s.VTEPs[to].MaxFrame)
+		}
+	}
+}
+
+func (x *explainer) copyToPort(p forward.PortID) {
+	x.out.Copies = append(x.out.Copies, "port "+x.s.Ports[p].Name)
+}
+
+func (x *explainer) copyToVTEP(to forward.VTEPID, f frame.Frame) {
+	e := &x.gw.encapsulation
+	x.out.Copies = append(x.out.Copies, fmt.Sprintf("vtep %s sport %d tos 0x%02x", x.s.VTEPs[to].Addr, e.entropy.SourcePort(f), e.tos(f)))
+}

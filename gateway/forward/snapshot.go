@@ -1,0 +1,143 @@
+// Package forward decides what becomes of a frame. It is pure: a Snapshot, an
+// ingress, a frame and the clock go in, a Verdict comes out. It sends nothing,
+// learns nothing, logs nothing and waits for nobody; the gateway carries the
+// verdict out, `vxgw explain` prints it, and the tests read it.
+package forward
+
+import (
+	"net/netip"
+
+	"vxgw/gateway/counters"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l2/port"
+	"vxgw/l3/underlay"
+)
+
+// PortID is the number of an access port; it indexes Snapshot.Ports and stays
+// the same for as long as the port is configured.
+type PortID uint16
+
+// VTEPID is the number of a remote VTEP; it indexes Snapshot.VTEPs.
+type VTEPID uint16
+
+// Bounds of the numbers. A Hop of the FDB is a PortID, or MaxPorts plus a
+// VTEPID.
+const (
+	MaxPorts = 4096
+	MaxVTEPs = 16384
+	MaxHops  = MaxPorts + MaxVTEPs
+
+	NoPortID PortID = 0xffff // no port: the frame came from the overlay
+	NoVTEPID VTEPID = 0xffff // a VTEP that there was no room to number
+)
+
+// PortHop is the FDB's hop for a port.
+func PortHop(p PortID) fdb.Hop { return fdb.Hop(p) }
+
+// VTEPHop is the FDB's hop for a VTEP.
+func VTEPHop(v VTEPID) fdb.Hop { return MaxPorts + fdb.Hop(v) }
+
+// HopPort returns the port a hop stands for, and whether it is a port.
+func HopPort(h fdb.Hop) (PortID, bool) { return PortID(h), h < MaxPorts }
+
+// HopVTEP returns the VTEP a hop stands for; it is one when HopPort says no.
+func HopVTEP(h fdb.Hop) VTEPID { return VTEPID(h - MaxPorts) }
+
+// BPDU is what a port does with spanning tree.
+type BPDU uint8
+
+// The policies of [[port]] bpdu.
+const (
+	BPDUDrop BPDU = iota
+	BPDUTunnel
+	BPDUShutdown
+)
+
+// Port is one access port as forwarding sees it.
+type Port struct {
+	Name         string
+	Domain       fdb.Domain
+	Up           bool
+	Isolated     bool
+	BPDU         BPDU
+	DropPriority bool // VID-0 tags are refused
+	MTU          int  // longest IP packet the device takes; 0: not known
+
+	Dev     port.Port // nil while the interface is absent
+	Traffic *counters.Traffic
+}
+
+// Domain is one bridge domain: a VNI, its ports, and the VTEPs that take its
+// broadcast, unknown unicast and multicast.
+type Domain struct {
+	VNI      uint32
+	Name     string
+	Ports    []PortID
+	Flood    []VTEPID  // head-end replication list
+	Learning bool      // learn MACs behind VTEPs
+	Anyone   bool      // any VTEP may send to this VNI
+	Allowed  AddrSet   // who may, unless Anyone
+	Gateway  frame.MAC // ours; zero where the VNI has no gateway
+
+	Traffic *counters.Traffic
+}
+
+// VTEP is one remote tunnel endpoint.
+type VTEP struct {
+	Addr netip.Addr
+
+	// MaxFrame is the longest inner frame, in bytes with its Ethernet header,
+	// that the path there carries unfragmented; 0: not known, send it.
+	MaxFrame int
+
+	Traffic *counters.Traffic
+}
+
+// Snapshot is everything forwarding reads, as it was at one moment. It never
+// changes once published; the FDB behind it does, under its own rules.
+type Snapshot struct {
+	Ports   []Port
+	Domains []Domain
+	VTEPs   []VTEP
+	VNIs    map[uint32]fdb.Domain
+	FDB     *fdb.Table
+
+	// Strict drops VXLAN headers with reserved bits set.
+	Strict bool
+
+	// Uplinks send to the underlay; empty while the VTEP address is missing.
+	Uplinks []underlay.Conn
+}
+
+// AddrSet is a set of addresses, given as single ones and as prefixes.
+type AddrSet struct {
+	hosts    map[netip.Addr]struct{}
+	prefixes []netip.Prefix
+}
+
+// NewAddrSet returns the set of all addresses that the prefixes cover.
+func NewAddrSet(prefixes []netip.Prefix) AddrSet {
+	s := AddrSet{hosts: make(map[netip.Addr]struct{})}
+	for _, p := range prefixes {
+		if p.IsSingleIP() {
+			s.hosts[p.Addr()] = struct{}{}
+			continue
+		}
+		s.prefixes = append(s.prefixes, p.Masked())
+	}
+	return s
+}
+
+// Contains reports whether a is in the set.
+func (s AddrSet) Contains(a netip.Addr) bool {
+	if _, ok := s.hosts[a]; ok {
+		return true
+	}
+	for _, p := range s.prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,49 @@
+package forward
+
+import "vxgw/l2/fdb"
+
+// Kind is what a verdict does with the frame.
+type Kind uint8
+
+// The kinds of verdict.
+const (
+	Drop   Kind = iota // nothing leaves; Reason says why
+	ToPort             // one copy, to Port
+	ToVTEP             // one encapsulated copy, to VTEP
+	Flood              // a copy to each place that Copies names
+	NumKinds
+)
+
+// String returns the kind's stable name.
+func (k Kind) String() string {
+	return [...]string{"drop", "port", "vtep", "flood", "invalid"}[min(k, NumKinds)]
+}
+
+// Verdict is the decision on one frame. It is a value: nothing has been done.
+type Verdict struct {
+	Kind   Kind
+	Reason Reason // why, when Kind is Drop
+	Domain fdb.Domain
+	Port   PortID
+	VTEP   VTEPID
+
+	// Learn says that the FDB does not yet have the source at this hop, or
+	// has not refreshed it this second.
+	Learn bool
+
+	// Shutdown says that the ingress port is to be shut down.
+	Shutdown bool
+
+	// SetECN says that the inner frame's ECN field becomes ECN (RFC 6040).
+	SetECN bool
+	ECN    uint8
+
+	// MTU, when not 0, is the longest IP packet the path takes: the sender of
+	// a frame dropped as TooBig is told (RFC 1191, RFC 8201).
+	MTU int
+}
+
+func (v Verdict) drop(r Reason) Verdict {
+	v.Kind, v.Reason = Drop, r
+	return v
+}

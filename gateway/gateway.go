@@ -1,0 +1,106 @@
+// Package gateway is the shell around forwarding: it starts the tasks, runs the
+// workers that move frames, carries out their verdicts, and answers questions
+// about all of it.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"vxgw/config"
+	"vxgw/gateway/forward"
+	"vxgw/gateway/tables"
+)
+
+// Gateway is one VTEP with its access ports.
+type Gateway struct {
+	// Set once.
+	cfg           *config.Config
+	edges         Edges
+	log           *slog.Logger
+	tables        *tables.Tables
+	encapsulation encapsulation
+	trouble       trouble
+	answers       answerLimit
+	kick          chan struct{} // look again; see nudge
+
+	ledger ledger
+	ready  atomic.Pointer[func()] // called once, when forwarding has begun
+
+	mu    sync.Mutex // guards everything below
+	ports []*portState
+	up    uplinkState
+}
+
+// New makes a gateway of a valid configuration. Nothing is opened before Run.
+func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
+	t, err := tables.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		cfg:           cfg,
+		edges:         edges,
+		log:           log,
+		tables:        t,
+		encapsulation: newEncapsulation(cfg),
+		kick:          make(chan struct{}, 1),
+	}
+	g.trouble.log = log
+	g.addPorts()
+	return g, nil
+}
+
+// OnReady arranges for f to be called once the gateway has opened all that can
+// be opened and forwards. Call it before Run.
+func (g *Gateway) OnReady(f func()) { g.ready.Store(&f) }
+
+// Run carries frames until ctx ends, and returns nil then. An error means that
+// the gateway cannot go on: what can heal by itself is waited for instead.
+func (g *Gateway) Run(ctx context.Context) error {
+	eg, ctx := errgroup.WithContext(ctx)
+	eg.Go(func() error {
+		if err := g.edges.Host.Run(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("following the host's interfaces and routes: %w", err)
+		}
+		return nil
+	})
+	eg.Go(func() error { return g.supervise(ctx) })
+	return eg.Wait()
+}
+
+// nudge makes the supervisor look at everything again.
+func (g *Gateway) nudge() {
+	select {
+	case g.kick <- struct{}{}:
+	default:
+	}
+}
+
+// newVTEP numbers a VTEP that an allowed packet came from.
+func (g *Gateway) newVTEP(a netipAddr) forward.VTEPID {
+	id := g.tables.Learn(a)
+	if id == forward.NoVTEPID {
+		g.trouble.once("vteps", "no room for another VTEP: what it sends is carried, nothing is learned of it; set allowed_vteps", "vtep", a)
+		return id
+	}
+	g.log.Debug("new VTEP", "vtep", a)
+	g.up.pathsStale.Store(true)
+	return id
+}
+
+// shutDown takes a port out of service because spanning tree was heard on it
+// (bpdu = "shutdown"). The link going down and up again puts it back.
+func (g *Gateway) shutDown(id forward.PortID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.port(id); p != nil && !p.bpduSeen {
+		p.bpduSeen = true
+		g.nudge()
+	}
+}

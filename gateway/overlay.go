@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"errors"
+	"net"
+	"os"
+
+	"vxgw/gateway/counters"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l3/ip"
+	"vxgw/l3/offload"
+	"vxgw/l3/underlay"
+)
+
+// overlayWorker carries the VXLAN packets that come in on one receive queue.
+// Everything it holds is its own.
+type overlayWorker struct {
+	gw   *Gateway
+	conn underlay.Conn
+	pkts []underlay.Packet
+
+	carrier
+	tally batchTally
+	tx    *transmit
+	beat  heartbeat
+
+	// Of the batch at hand.
+	snap *forward.Snapshot
+	now  uint32
+	rx   rxRun
+}
+
+// rxRun sums up packets in a row from one VTEP in one domain.
+type rxRun struct {
+	vtep   forward.VTEPID
+	domain fdb.Domain
+	sum    counters.Tally
+}
+
+func newOverlayWorker(gw *Gateway, lane int, conn underlay.Conn) *overlayWorker {
+	w := &overlayWorker{gw: gw, conn: conn, pkts: underlay.NewPackets(underlay.BatchSize, underlay.MaxPayload)}
+	w.tx = newTransmit(gw, lane, &w.tally)
+	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
+	return w
+}
+
+// run reads until the socket is closed.
+func (w *overlayWorker) run() {
+	for {
+		n, err := w.conn.ReadBatch(w.pkts)
+		w.beat.tick()
+		switch {
+		case n > 0:
+			w.batch(w.pkts[:n])
+		case err == nil, errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			w.gw.trouble.underlay(err)
+			w.gw.uplinkFailed()
+			return
+		}
+	}
+}
+
+func (w *overlayWorker) batch(pkts []underlay.Packet) {
+	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
+	w.tx.snap = w.snap
+	for i := range pkts {
+		w.packet(&pkts[i])
+	}
+	w.endRun()
+	w.tx.flush()
+	w.tally.settle(&w.gw.ledger, forward.Overlay)
+}
+
+func (w *overlayWorker) packet(p *underlay.Packet) {
+	o := forward.Outer{From: p.From, TOS: p.TOS, Fragmented: p.Fragmented, Truncated: p.Truncated}
+	d, r := w.snap.ClassifyOverlay(o, p.Bytes())
+	if r != forward.None {
+		w.tally.drop(r)
+		return
+	}
+	from := w.vtep(p.From)
+	f := frame.Frame(p.Bytes()[vxlanHeader:])
+	w.received(from, d, len(f))
+	v := w.snap.FromOverlay(d, from, p.TOS, f, w.now)
+	w.tally.verdict(v)
+	if v.Learn {
+		w.tally.learned(w.gw.tables.FDB().Learn(d, f.Src(), forward.VTEPHop(from), w.now), true)
+	} else if from == forward.NoVTEPID {
+		w.tally.refuse(vtepLimit)
+	}
+	if v.SetECN {
+		ip.SetFrameECN(f, v.ECN)
+	}
+	w.carryOut(v, f)
+}
+
+// vtep returns the sender's number; a VTEP not heard of before is given one.
+func (w *overlayWorker) vtep(a netipAddr) forward.VTEPID {
+	id, ok := w.gw.tables.VTEP(a)
+	if !ok {
+		id = w.gw.newVTEP(a)
+	}
+	if id != forward.NoVTEPID && int(id) >= len(w.snap.VTEPs) {
+		w.tx.flush() // what is queued refers to the old snapshot
+		w.snap = w.gw.tables.Snapshot()
+		w.tx.snap = w.snap
+	}
+	return id
+}
+
+// received counts a packet from a VTEP.
+func (w *overlayWorker) received(from forward.VTEPID, d fdb.Domain, size int) {
+	if w.rx.vtep != from || w.rx.domain != d {
+		w.endRun()
+		w.rx.vtep, w.rx.domain = from, d
+	}
+	w.rx.sum.Add(size)
+}
+
+func (w *overlayWorker) endRun() {
+	vni := w.rx.sum
+	if vni.Packets == 0 {
+		return
+	}
+	if w.rx.vtep != forward.NoVTEPID {
+		w.rx.sum.Rx(w.snap.VTEPs[w.rx.vtep].Traffic, w.now)
+	}
+	vni.Rx(w.snap.Domains[w.rx.domain].Traffic, w.now)
+	w.rx.sum = counters.Tally{}
+}
+
+func (w *overlayWorker) carryOut(v forward.Verdict, f frame.Frame) {
+	switch v.Kind {
+	case forward.ToPort:
+		w.toPort(v.Port, f, w.undone(f, w.snap.Ports[v.Port].MTU))
+	case forward.Flood:
+		w.flood(v, f)
+	}
+}
+
+func (w *overlayWorker) flood(v forward.Verdict, f frame.Frame) {
+	d := &w.snap.Domains[v.Domain]
+	bpdu := f.Dst().IsBPDU()
+	mtu := 0
+	for _, out := range d.Ports {
+		if m := w.snap.Ports[out].MTU; m > 0 && (mtu == 0 || m < mtu) {
+			mtu = m
+		}
+	}
+	o := w.undone(f, mtu)
+	for _, out := range d.Ports {
+		if w.snap.Blocks(forward.NoPortID, out, bpdu) == forward.None {
+			w.toPort(out, f, o)
+		}
+	}
+}
+
+// undone finds what a VTEP on this machine left undone in an inner frame (see
+// offload.Infer), finishes a checksum at once, and returns the rest. mtu is what
+// the port takes, 0 when that is not known.
+func (w *overlayWorker) undone(f frame.Frame, mtu int) frame.Offload {
+	o := offload.Infer(f, mtu)
+	if o.NeedsChecksum && o.GSO == frame.GSONone {
+		offload.FinishChecksum(f, o)
+		return frame.Offload{}
+	}
+	return o
+}

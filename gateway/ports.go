@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"fmt"
+
+	"vxgw/config"
+	"vxgw/gateway/forward"
+	"vxgw/gateway/tables"
+	"vxgw/l2/port"
+	"vxgw/l3/underlay/path"
+)
+
+// State is what a port is at the moment.
+type State string
+
+// The states of a port, as `vxgw show ports` prints them.
+const (
+	Up      State = "up"
+	Down    State = "down"    // the interface is there and carries nothing
+	Absent  State = "absent"  // there is no such interface
+	Refused State = "refused" // the interface cannot be an access port as it is
+)
+
+// portState is one configured port. Guarded by Gateway.mu.
+type portState struct {
+	id  forward.PortID
+	cfg config.Port
+
+	state  State
+	reason string // why it is not up
+
+	link   path.Link
+	dev    port.Port
+	worker *accessWorker
+	done   chan struct{} // closed when worker has ended
+
+	bpduSeen  bool   // shut down by spanning tree
+	overflows uint64 // frames the kernel had no room for, all devices so far
+}
+
+func (g *Gateway) addPorts() {
+	for _, c := range g.cfg.Ports {
+		id, _ := g.tables.Port(c.Interface)
+		g.ports = append(g.ports, &portState{id: id, cfg: c, state: Absent})
+	}
+}
+
+func (g *Gateway) port(id forward.PortID) *portState {
+	for _, p := range g.ports {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// reconcilePort opens, closes or follows one port.
+func (g *Gateway) reconcilePort(p *portState) {
+	link, ok := g.edges.Host.Link(p.cfg.Interface)
+	if p.dev != nil && (!ok || link.Index != p.link.Index || p.ended()) {
+		g.closePort(p)
+	}
+	if !ok {
+		g.setState(p, Absent, fmt.Sprintf("there is no interface %s: waiting for it", p.cfg.Interface))
+		return
+	}
+	if why := unfit(link, g.cfg.Underlay.Interface); why != "" {
+		g.closePort(p)
+		g.setState(p, Refused, why)
+		return
+	}
+	if p.dev == nil && !g.openPort(p, link) {
+		return
+	}
+	g.followLink(p, link)
+}
+
+// unfit says why an interface cannot be an access port as it is; "" when it can.
+func unfit(l path.Link, underlay string) string {
+	switch {
+	case l.Loopback:
+		return fmt.Sprintf("%s is a loopback interface: name the interface that the switch port is plugged into", l.Name)
+	case l.Master != "":
+		return fmt.Sprintf("%s belongs to %s, which would take its frames: ip link set %s nomaster", l.Name, l.Master, l.Name)
+	case l.Name == underlay:
+		return fmt.Sprintf("%s is the underlay interface: an access port needs one of its own", l.Name)
+	}
+	return ""
+}
+
+func (p *portState) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (g *Gateway) openPort(p *portState, link path.Link) bool {
+	dev, err := g.edges.OpenPort(link)
+	if err != nil {
+		g.setState(p, Refused, fmt.Sprintf("cannot open %s: %v", link.Name, err))
+		return false
+	}
+	p.link, p.dev, p.done = link, dev, make(chan struct{})
+	p.worker = newAccessWorker(g, p.id, dev)
+	go func(w *accessWorker, done chan struct{}) {
+		defer close(done)
+		w.run()
+	}(p.worker, p.done)
+	return true
+}
+
+// followLink tells forwarding whether the port carries frames.
+func (g *Gateway) followLink(p *portState, link path.Link) {
+	flapped := link.Downs != p.link.Downs
+	if flapped {
+		p.bpduSeen = false
+	}
+	up, state, why := linkState(link, p.bpduSeen)
+	changed := state != p.state || link.MTU != p.link.MTU || p.state != Up && up
+	p.link = link
+	if changed {
+		g.tables.SetPort(p.id, tables.PortState{Dev: p.dev, Up: up, MTU: link.MTU})
+		g.up.pathsStale.Store(true)
+	} else if flapped {
+		g.tables.FlushPort(p.id)
+	}
+	g.setState(p, state, why)
+}
+
+func linkState(l path.Link, bpduSeen bool) (up bool, s State, why string) {
+	switch {
+	case bpduSeen:
+		return false, Down, fmt.Sprintf("shut down: spanning tree was heard on %s and bpdu is \"shutdown\"; take the link down and up to put it back", l.Name)
+	case !l.AdminUp:
+		return false, Down, fmt.Sprintf("%s is administratively down: ip link set %s up", l.Name, l.Name)
+	case !l.Carrier:
+		return false, Down, fmt.Sprintf("%s has no carrier: look at the cable and the switch port", l.Name)
+	}
+	return true, Up, ""
+}
+
+// closePort ends a port's worker and takes the device from forwarding.
+func (g *Gateway) closePort(p *portState) {
+	if p.dev == nil {
+		return
+	}
+	g.tables.SetPort(p.id, tables.PortState{})
+	g.pollPort(p)
+	if err := p.dev.Close(); err != nil {
+		g.log.Debug("closing a port", "port", p.cfg.Interface, "err", err)
+	}
+	<-p.done
+	p.dev, p.worker, p.done = nil, nil, nil
+	p.state = "" // whatever comes next is news
+}
+
+// setState notes a port's state and says so once, when it changed.
+func (g *Gateway) setState(p *portState, s State, why string) {
+	if p.state == s && p.reason == why {
+		return
+	}
+	was := p.state
+	p.state, p.reason = s, why
+	if s == Up {
+		g.log.Info("port up", "port", p.cfg.Interface, "vni", p.cfg.VNI)
+		return
+	}
+	g.log.Warn("port "+string(s), "port", p.cfg.Interface, "reason", why, "was", string(was))
+}
+
+// pollPort adds what the kernel dropped for want of room.
+func (g *Gateway) pollPort(p *portState) {
+	if p.dev == nil {
+		return
+	}
+	n, err := p.dev.Overflows()
+	if err != nil || n == 0 {
+		return
+	}
+	p.overflows += n
+	g.ledger.lost[forward.Access][forward.RxOverflow].Add(n)
+}

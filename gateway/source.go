@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"iter"
+	"slices"
+	"sort"
+	"time"
+
+	"vxgw/gateway/api"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+)
+
+var _ api.Source = (*Gateway)(nil)
+
+// Name returns the gateway's configured name.
+func (g *Gateway) Name() string { return g.cfg.Name }
+
+// Ports lists the configured access ports, in the configuration's order.
+func (g *Gateway) Ports() []api.PortRow {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.tables.Snapshot()
+	rows := make([]api.PortRow, 0, len(g.ports))
+	for _, p := range g.ports {
+		t := s.Ports[p.id].Traffic
+		rows = append(rows, api.PortRow{
+			Interface: p.cfg.Interface, VLAN: p.cfg.VLAN, VNI: p.cfg.VNI,
+			State: string(p.state), Reason: p.reason,
+			RxPackets: t.RxPackets.Load(), RxBytes: t.RxBytes.Load(),
+			TxPackets: t.TxPackets.Load(), TxBytes: t.TxBytes.Load(),
+			MACs: g.tables.FDB().HopLen(forward.PortHop(p.id)),
+		})
+	}
+	return rows
+}
+
+// VNIs lists the configured bridge domains, in the configuration's order.
+func (g *Gateway) VNIs() []api.VNIRow {
+	s, behind := g.tables.Snapshot(), g.behind()
+	rows := make([]api.VNIRow, 0, len(g.cfg.VNIs))
+	for i := range g.cfg.VNIs {
+		v := &g.cfg.VNIs[i]
+		d := s.VNIs[v.ID]
+		t := s.Domains[d].Traffic
+		rows = append(rows, api.VNIRow{
+			VNI: v.ID, VLAN: v.VLAN, Name: v.Name, VRF: v.VRF,
+			MACs:  g.tables.FDB().DomainLen(d),
+			Ports: portNames(s, d), VTEPs: vtepNames(s, d, behind),
+			RxPackets: t.RxPackets.Load(), RxBytes: t.RxBytes.Load(),
+			TxPackets: t.TxPackets.Load(), TxBytes: t.TxBytes.Load(),
+		})
+	}
+	return rows
+}
+
+func portNames(s *forward.Snapshot, d fdb.Domain) []string {
+	names := []string{}
+	for _, p := range s.Domains[d].Ports {
+		names = append(names, s.Ports[p].Name)
+	}
+	return names
+}
+
+// vtepNames lists the VTEPs of a domain: those that it floods to, and those
+// that MACs were learned behind.
+func vtepNames(s *forward.Snapshot, d fdb.Domain, behind map[domainVTEP]struct{}) []string {
+	names := []string{}
+	for i := range s.VTEPs {
+		id := forward.VTEPID(i)
+		if _, learned := behind[domainVTEP{d, id}]; learned || slices.Contains(s.Domains[d].Flood, id) {
+			names = append(names, s.VTEPs[i].Addr.String())
+		}
+	}
+	return names
+}
+
+// domainVTEP is a VTEP in a domain.
+type domainVTEP struct {
+	domain fdb.Domain
+	vtep   forward.VTEPID
+}
+
+// behind returns in which domains MACs stand behind which VTEPs.
+func (g *Gateway) behind() map[domainVTEP]struct{} {
+	m := make(map[domainVTEP]struct{})
+	for e := range g.tables.FDB().All() {
+		if _, isPort := forward.HopPort(e.Hop); !isPort {
+			m[domainVTEP{e.Domain, forward.HopVTEP(e.Hop)}] = struct{}{}
+		}
+	}
+	return m
+}
+
+// VTEPs lists the remote VTEPs: the configured and those that were heard of.
+func (g *Gateway) VTEPs() []api.VTEPRow {
+	s, behind, now := g.tables.Snapshot(), g.behind(), g.edges.Clock()
+	rows := []api.VTEPRow{}
+	for i := range s.VTEPs {
+		v, id := &s.VTEPs[i], forward.VTEPID(i)
+		if !v.Addr.IsValid() {
+			continue
+		}
+		row := api.VTEPRow{
+			Address: v.Addr.String(), Origin: "learned", VNIs: g.vnisOf(s, id, behind), MTU: innerMTU(v.MaxFrame),
+			RxPackets: v.Traffic.RxPackets.Load(), RxBytes: v.Traffic.RxBytes.Load(),
+			TxPackets: v.Traffic.TxPackets.Load(), TxBytes: v.Traffic.TxBytes.Load(),
+			LastSeen: wallClock(v.Traffic.LastSeen.Load(), now),
+		}
+		if g.tables.Static(v.Addr) {
+			row.Origin = "static"
+		}
+		rows = append(rows, row)
+	}
+	sort.Slice(rows, func(a, b int) bool { return rows[a].Address < rows[b].Address })
+	return rows
+}
+
+// vnisOf lists the VNIs of a VTEP, in the configuration's order.
+func (g *Gateway) vnisOf(s *forward.Snapshot, id forward.VTEPID, behind map[domainVTEP]struct{}) []uint32 {
+	vnis := []uint32{}
+	for i := range g.cfg.VNIs {
+		d := s.VNIs[g.cfg.VNIs[i].ID]
+		if _, learned := behind[domainVTEP{d, id}]; learned || slices.Contains(s.Domains[d].Flood, id) {
+			vnis = append(vnis, g.cfg.VNIs[i].ID)
+		}
+	}
+	return vnis
+}
+
+func innerMTU(maxFrame int) int {
+	if maxFrame == 0 {
+		return 0
+	}
+	return maxFrame - ethernetHeader
+}
+
+// wallClock turns a moment of the gateway's clock into a time of day; nil for
+// never.
+func wallClock(at, now uint32) *time.Time {
+	if at == 0 {
+		return nil
+	}
+	t := time.Now().Add(-time.Duration(now-at) * time.Second).Truncate(time.Second)
+	return &t
+}
+
+// MACs yields the FDB entries of one VNI, or of all for 0.
+func (g *Gateway) MACs(vni uint32) iter.Seq[api.MACRow] {
+	return func(yield func(api.MACRow) bool) {
+		now := g.edges.Clock()
+		s := g.tables.Snapshot()
+		for e := range g.tables.FDB().All() {
+			if int(e.Domain) >= len(s.Domains) || s.Domains[e.Domain].VNI == 0 || vni != 0 && s.Domains[e.Domain].VNI != vni {
+				continue
+			}
+			if !yield(macRow(s, e, now)) {
+				return
+			}
+		}
+	}
+}
+
+func macRow(s *forward.Snapshot, e fdb.Entry, now uint32) api.MACRow {
+	row := api.MACRow{VNI: s.Domains[e.Domain].VNI, MAC: e.MAC.String(), Origin: e.Origin.String()}
+	if e.Origin == fdb.Learned {
+		row.Age = now - min(e.Seen, now)
+	}
+	if p, isPort := forward.HopPort(e.Hop); isPort && int(p) < len(s.Ports) {
+		row.Port = s.Ports[p].Name
+	} else if v := forward.HopVTEP(e.Hop); !isPort && int(v) < len(s.VTEPs) {
+		row.VTEP = s.VTEPs[v].Addr.String()
+	}
+	return row
+}
+
+// MACCounts counts the FDB entries by VNI and origin.
+func (g *Gateway) MACCounts() map[api.MACCountKey]int {
+	s, t := g.tables.Snapshot(), g.tables.FDB()
+	counts := make(map[api.MACCountKey]int)
+	for vni, d := range s.VNIs {
+		learned := t.DomainLearned(d)
+		counts[api.MACCountKey{VNI: vni, Origin: fdb.Learned.String()}] = learned
+		counts[api.MACCountKey{VNI: vni, Origin: fdb.Static.String()}] = t.DomainLen(d) - learned
+	}
+	return counts
+}
+
+// Neighbours lists IP neighbours; a gateway that does not route has none.
+func (g *Gateway) Neighbours() []api.NeighbourRow { return nil }
+
+// Routes lists routes; a gateway that does not route has none.
+func (g *Gateway) Routes() []api.RouteRow { return nil }
+
+// Drops lists every reason in every direction that it can occur in.
+func (g *Gateway) Drops() []api.DropRow {
+	g.pollEdges()
+	var rows []api.DropRow
+	for d := range forward.NumDirections {
+		for r := forward.None + 1; r < forward.NumReasons; r++ {
+			if r.Occurs(d) {
+				rows = append(rows, api.DropRow{
+					Reason: r.String(), Direction: d.String(), Count: g.ledger.total(d, r), Meaning: r.Meaning(), Mend: r.Mend(),
+				})
+			}
+		}
+	}
+	return rows
+}
+
+// LearnRefused counts the MACs that a limit kept from being learned.
+func (g *Gateway) LearnRefused() []api.RefusedRow {
+	var rows []api.RefusedRow
+	for r := range numRefusals {
+		rows = append(rows, api.RefusedRow{Reason: r.String(), Count: g.ledger.refused[r].Load()})
+	}
+	return rows
+}
+
+// Datapath says how the frames of each interface are moved.
+func (g *Gateway) Datapath() []api.DatapathRow {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var rows []api.DatapathRow
+	for _, p := range g.ports {
+		row := api.DatapathRow{Mode: "raw", Interface: p.cfg.Interface, Attached: p.dev != nil, Reason: p.reason}
+		if p.dev != nil && p.reason == "" {
+			row.Reason = rawPort(p.dev.CarriesOffload())
+		}
+		rows = append(rows, row)
+	}
+	return append(rows, g.uplinkRow())
+}
+
+func rawPort(offload bool) string {
+	if offload {
+		return "AF_PACKET, with checksum and segmentation offload (virtio-net headers)"
+	}
+	return "AF_PACKET, without offloads: the kernel gives no virtio-net headers"
+}
+
+func (g *Gateway) uplinkRow() api.DatapathRow {
+	u := &g.cfg.Underlay
+	row := api.DatapathRow{Mode: "raw", Interface: u.Interface, Attached: g.up.dev != nil, Reason: g.up.reason}
+	if l, ok := g.edges.Host.Holder(u.Address); ok {
+		row.Interface = l.Name
+	}
+	if g.up.dev != nil {
+		row.Reason = "UDP sockets on the VTEP address, one per worker"
+	}
+	return row
+}

@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// Intervals of the supervisor.
+const (
+	tickEvery  = time.Second      // sweeping, retrying what could not be opened
+	pathsEvery = 30 * time.Second // asking for paths again though nothing was said to change
+)
+
+// supervise brings what is open into line with what is configured and what the
+// host has: at the start, whenever the host says that something changed, and
+// once a second. It only ever compares the two, so a notification lost is a
+// second lost.
+func (g *Gateway) supervise(ctx context.Context) error {
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	defer g.closeAll()
+	var ticks int
+	g.reconcile()
+	g.refreshPaths()
+	if f := g.ready.Swap(nil); f != nil {
+		(*f)()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.edges.Host.Changed():
+			g.up.pathsStale.Store(true)
+		case <-g.kick:
+		case <-tick.C:
+			ticks++
+			g.everySecond(ticks)
+		}
+		g.reconcile()
+	}
+}
+
+func (g *Gateway) everySecond(ticks int) {
+	g.tables.Sweep(g.edges.Clock())
+	g.pollEdges()
+	if g.up.pathsStale.Swap(false) || ticks%int(pathsEvery/tickEvery) == 0 {
+		g.refreshPaths()
+	}
+}
+
+func (g *Gateway) reconcile() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.ports {
+		g.reconcilePort(p)
+	}
+	g.reconcileUplink()
+}
+
+func (g *Gateway) closeAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.ports {
+		g.closePort(p)
+	}
+	g.closeUplink()
+}

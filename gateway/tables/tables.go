@@ -1,0 +1,125 @@
+// Package tables owns what forwarding reads. It is the only writer of the
+// Snapshot: every change is made to a copy and published behind one atomic
+// pointer, so that a worker sees all of a change or none of it.
+package tables
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"vxgw/config"
+	"vxgw/gateway/counters"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/port"
+	"vxgw/l3/underlay"
+)
+
+// Tables publishes Snapshots. All methods may be called from any goroutine.
+type Tables struct {
+	// Set once.
+	fdb   *fdb.Table
+	index *vtepIndex
+
+	snap atomic.Pointer[forward.Snapshot]
+
+	mu      sync.Mutex // guards everything below
+	ports   slots[string]
+	domains slots[uint32]
+	vteps   slots[addr]
+	pinned  map[macKey]struct{}     // static FDB entries in force
+	static  map[addr]struct{}       // VTEPs that the configuration names
+	quiet   map[forward.VTEPID]idle // learned VTEPs on their way out
+	again   []func()                // flushes to repeat at the next Sweep
+}
+
+// New returns tables for a configuration, with every port absent.
+func New(cfg *config.Config) (*Tables, error) {
+	t := &Tables{
+		fdb:     fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops}),
+		index:   newVTEPIndex(),
+		ports:   newSlots[string](forward.MaxPorts),
+		domains: newSlots[uint32](maxDomains),
+		vteps:   newSlots[addr](forward.MaxVTEPs),
+		pinned:  make(map[macKey]struct{}),
+		static:  make(map[addr]struct{}),
+		quiet:   make(map[forward.VTEPID]idle),
+	}
+	t.snap.Store(&forward.Snapshot{FDB: t.fdb})
+	return t, t.Apply(cfg)
+}
+
+// Snapshot returns the newest snapshot. A worker asks once a batch.
+func (t *Tables) Snapshot() *forward.Snapshot { return t.snap.Load() }
+
+// FDB returns the forwarding database.
+func (t *Tables) FDB() *fdb.Table { return t.fdb }
+
+// change publishes what edit makes of a copy of the newest snapshot. The
+// slices are shared with the old one: edit replaces those that it changes.
+func (t *Tables) change(edit func(*forward.Snapshot)) {
+	s := *t.snap.Load()
+	edit(&s)
+	t.snap.Store(&s)
+}
+
+// PortState is what the host says of a port.
+type PortState struct {
+	Dev port.Port // nil: absent
+	Up  bool      // it can carry frames
+	MTU int       // longest IP packet, in bytes; 0: not known
+}
+
+// SetPort tells forwarding of a port's device. MACs learned on a port that is
+// not up are forgotten.
+func (t *Tables) SetPort(id forward.PortID, st PortState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.change(func(s *forward.Snapshot) {
+		s.Ports = clone(s.Ports)
+		p := &s.Ports[id]
+		p.Dev, p.Up, p.MTU = st.Dev, st.Up && st.Dev != nil, st.MTU
+	})
+	if !st.Up {
+		t.flush(func() { t.fdb.FlushHop(forward.PortHop(id)) })
+	}
+}
+
+// FlushPort forgets the MACs learned on a port.
+func (t *Tables) FlushPort(id forward.PortID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flush(func() { t.fdb.FlushHop(forward.PortHop(id)) })
+}
+
+// flush runs f now and once more at the next Sweep: a worker may be in the
+// middle of a batch with an older snapshot, and learn once more what f forgot.
+func (t *Tables) flush(f func()) {
+	f()
+	t.again = append(t.again, f)
+}
+
+// SetUplinks tells forwarding how to send to the underlay; none while the VTEP
+// address is missing.
+func (t *Tables) SetUplinks(conns []underlay.Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.change(func(s *forward.Snapshot) { s.Uplinks = conns })
+}
+
+// Port returns the number of a configured port.
+func (t *Tables) Port(name string) (forward.PortID, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	id, ok := t.ports.find(name)
+	return forward.PortID(id), ok
+}
+
+func clone[T any](s []T) []T { return append([]T(nil), s...) }
+
+func traffic(t *counters.Traffic) *counters.Traffic {
+	if t == nil {
+		return new(counters.Traffic)
+	}
+	return t
+}

@@ -1,0 +1,169 @@
+package tables
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"vxgw/gateway/counters"
+	"vxgw/gateway/forward"
+)
+
+type addr = netip.Addr
+
+// idle is a learned VTEP that no MAC stands behind, and since when.
+type idle struct {
+	addr  addr
+	since uint32
+}
+
+// keepIdle is how long, in seconds, a learned VTEP stays listed after the last
+// frame from it and the last MAC behind it.
+const keepIdle = 3600
+
+// VTEP returns the number of the VTEP at a, and false where it has none yet.
+// It takes no lock and allocates nothing.
+func (t *Tables) VTEP(a addr) (forward.VTEPID, bool) { return t.index.find(a) }
+
+// Learn numbers the VTEP at a, which an allowed packet came from, and publishes
+// a snapshot that knows it. It returns NoVTEPID when there is no number left:
+// its frames are carried, and nothing is learned of it.
+func (t *Tables) Learn(a addr) forward.VTEPID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	id := forward.NoVTEPID
+	t.change(func(s *forward.Snapshot) {
+		if v, err := t.number(s, a); err == nil {
+			id = v
+		}
+	})
+	return id
+}
+
+// number gives a VTEP its number in the snapshot being made. Appending may
+// write behind the end of the slice that an older snapshot shares; none looks
+// there.
+func (t *Tables) number(s *forward.Snapshot, a addr) (forward.VTEPID, error) {
+	id, fresh, ok := t.vteps.get(a)
+	if !ok {
+		return forward.NoVTEPID, full("VTEPs", forward.MaxVTEPs)
+	}
+	v := forward.VTEPID(id)
+	if !fresh {
+		return v, nil
+	}
+	entry := forward.VTEP{Addr: a, Traffic: new(counters.Traffic)}
+	if id == len(s.VTEPs) {
+		s.VTEPs = append(s.VTEPs, entry)
+	} else {
+		s.VTEPs = clone(s.VTEPs)
+		s.VTEPs[id] = entry
+	}
+	t.index.put(a, v)
+	return v, nil
+}
+
+// SetPaths tells forwarding the longest inner frame that the path to each VTEP
+// carries; 0 where it is not known.
+func (t *Tables) SetPaths(maxFrame map[forward.VTEPID]int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.change(func(s *forward.Snapshot) {
+		s.VTEPs = clone(s.VTEPs)
+		for id, n := range maxFrame {
+			if int(id) < len(s.VTEPs) {
+				s.VTEPs[id].MaxFrame = n
+			}
+		}
+	})
+}
+
+// Static reports whether the configuration names the VTEP at a.
+func (t *Tables) Static(a addr) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.static[a]
+	return ok
+}
+
+// Sweep ages the FDB and takes out learned VTEPs that were silent for an hour
+// and that no MAC stands behind. now is the gateway's clock in seconds.
+func (t *Tables) Sweep(now uint32) {
+	t.fdb.Age(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.again {
+		f()
+	}
+	t.again = nil
+	for a, n := range t.vteps.ids {
+		id := forward.VTEPID(n)
+		if _, static := t.static[a]; static || t.fdb.HopLen(forward.VTEPHop(id)) > 0 || !t.silent(id, now) {
+			delete(t.quiet, id)
+			continue
+		}
+		if was, ok := t.quiet[id]; !ok {
+			t.quiet[id] = idle{a, now}
+		} else if now-was.since > keepIdle {
+			t.retire(id, a)
+		}
+	}
+}
+
+func (t *Tables) silent(id forward.VTEPID, now uint32) bool {
+	return now-t.snap.Load().VTEPs[id].Traffic.LastSeen.Load() > 1
+}
+
+// retire gives a VTEP's number back. Its place in the snapshot stays, without
+// an address, until another takes it.
+func (t *Tables) retire(id forward.VTEPID, a addr) {
+	t.index.drop(a)
+	t.vteps.drop(a)
+	delete(t.quiet, id)
+	t.change(func(s *forward.Snapshot) {
+		s.VTEPs = clone(s.VTEPs)
+		s.VTEPs[id] = forward.VTEP{Traffic: s.VTEPs[id].Traffic}
+	})
+}
+
+// vtepIndex finds VTEPs by address without a lock. Its maps are copied when one
+// is added; there are many small ones, so that a flood of forged sources does
+// not make each new one dear.
+type vtepIndex struct {
+	shards [256]atomic.Pointer[map[addr]forward.VTEPID]
+}
+
+func newVTEPIndex() *vtepIndex { return new(vtepIndex) }
+
+func (x *vtepIndex) shard(a addr) *atomic.Pointer[map[addr]forward.VTEPID] {
+	b := a.As16()
+	return &x.shards[b[15]^b[14]*31^b[13]*17^b[7]]
+}
+
+func (x *vtepIndex) find(a addr) (forward.VTEPID, bool) {
+	m := x.shard(a).Load()
+	if m == nil {
+		return forward.NoVTEPID, false
+	}
+	id, ok := (*m)[a]
+	return id, ok
+}
+
+func (x *vtepIndex) put(a addr, id forward.VTEPID) {
+	x.edit(a, func(m map[addr]forward.VTEPID) { m[a] = id })
+}
+
+func (x *vtepIndex) drop(a addr) {
+	x.edit(a, func(m map[addr]forward.VTEPID) { delete(m, a) })
+}
+
+func (x *vtepIndex) edit(a addr, f func(map[addr]forward.VTEPID)) {
+	p := x.shard(a)
+	m := make(map[addr]forward.VTEPID)
+	if old := p.Load(); old != nil {
+		for k, v := range *old {
+			m[k] = v
+		}
+	}
+	f(m)
+	p.Store(&m)
+}

@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"vxgw/gateway/counters"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l3/underlay"
+)
+
+// flushAt bounds what a batch collects before it is sent: a flood of broadcast
+// to many places multiplies frames.
+const flushAt = 1024
+
+// transmit is the sending half of a worker: the copies of one batch, and what
+// became of them.
+type transmit struct {
+	// Set once.
+	gw    *Gateway
+	lane  int // which of the underlay's sockets to send by
+	tally *batchTally
+
+	snap   *forward.Snapshot // of this batch
+	out    outList
+	dgrams []underlay.Datagram
+	about  []about // what dgrams are, by the same index
+	arena  arena
+
+	sendPort func(forward.PortID, []frame.Out) // t.toDevice, bound once
+}
+
+// about is what is counted of a datagram when it has been sent.
+type about struct {
+	to     forward.VTEPID
+	domain fdb.Domain
+	size   int // bytes of the inner frame
+}
+
+func newTransmit(gw *Gateway, lane int, tally *batchTally) *transmit {
+	t := &transmit{gw: gw, lane: lane, tally: tally}
+	t.sendPort = t.toDevice
+	return t
+}
+
+// port queues one copy for an access port.
+func (t *transmit) port(to forward.PortID, b []byte, o frame.Offload) {
+	t.out.add(to, b, o)
+	if len(t.out.frames) >= flushAt {
+		t.flush()
+	}
+}
+
+// vtep queues one VXLAN packet whose payload is head and body.
+func (t *transmit) vtep(to forward.VTEPID, d fdb.Domain, sport uint16, tos uint8, head, body []byte) {
+	t.dgrams = append(t.dgrams, underlay.Datagram{
+		To: t.snap.VTEPs[to].Addr, SourcePort: sport, TOS: tos, Head: head, Body: body,
+	})
+	t.about = append(t.about, about{to, d, len(head) + len(body) - vxlanHeader})
+	if len(t.dgrams) >= flushAt {
+		t.flush()
+	}
+}
+
+// flush sends all that is queued.
+func (t *transmit) flush() {
+	if len(t.out.touched) > 0 {
+		t.out.flush(t.sendPort)
+	}
+	if len(t.dgrams) > 0 {
+		t.toUnderlay()
+	}
+	t.arena.reset()
+}
+
+func (t *transmit) toDevice(to forward.PortID, frames []frame.Out) {
+	p := &t.snap.Ports[to]
+	if p.Dev == nil {
+		for range frames {
+			t.tally.lose(forward.PortDown)
+		}
+		return
+	}
+	if err := p.Dev.WriteBatch(frames); err != nil {
+		t.gw.trouble.port(p.Name, err)
+	}
+	var sent counters.Tally
+	for i := range frames {
+		if s := frames[i].Status; s == frame.Sent {
+			sent.Add(len(frames[i].Bytes))
+		} else {
+			t.tally.lose(reasonOf(s))
+		}
+	}
+	sent.Tx(p.Traffic)
+}
+
+func (t *transmit) toUnderlay() {
+	if n := len(t.snap.Uplinks); n > 0 {
+		if err := t.snap.Uplinks[t.lane%n].WriteBatch(t.dgrams); err != nil {
+			t.gw.trouble.underlay(err)
+		}
+		t.countSent()
+	} else {
+		for range t.dgrams {
+			t.tally.lose(forward.TxFailed)
+		}
+	}
+	clear(t.dgrams) // let go of the buffers
+	t.dgrams, t.about = t.dgrams[:0], t.about[:0]
+}
+
+// countSent adds what was sent to the VTEPs' and VNIs' counters, a run of
+// datagrams to the same place at a time.
+func (t *transmit) countSent() {
+	var vtep, vni counters.Tally
+	for i, a := range t.about {
+		if s := t.dgrams[i].Status; s == frame.Sent {
+			vtep.Add(a.size)
+			vni.Add(a.size)
+		} else {
+			t.tally.lose(reasonOf(s))
+		}
+		last := i+1 == len(t.about)
+		if last || t.about[i+1].to != a.to {
+			vtep.Tx(t.snap.VTEPs[a.to].Traffic)
+		}
+		if last || t.about[i+1].domain != a.domain {
+			vni.Tx(t.snap.Domains[a.domain].Traffic)
+		}
+	}
+}
+
+// reasonOf is how a copy that was not sent is counted.
+func reasonOf(s frame.Status) forward.Reason {
+	switch s {
+	case frame.TooBig:
+		return forward.TooBig
+	case frame.Down:
+		return forward.PortDown
+	}
+	return forward.TxFailed
+}
+
+// arena is memory for headers that are written while a batch is collected and
+// read when it is sent. It grows to what a batch needs, and then stays.
+type arena struct {
+	mem  []byte
+	used int
+}
+
+// take returns n bytes that stay valid until reset. A block that is full is
+// left to the slices into it, and a larger one begun.
+func (a *arena) take(n int) []byte {
+	if a.used+n > len(a.mem) {
+		a.mem = make([]byte, max(2*len(a.mem), n, 4096))
+		a.used = 0
+	}
+	b := a.mem[a.used : a.used+n : a.used+n]
+	a.used += n
+	return b
+}
+
+func (a *arena) reset() { a.used = 0 }

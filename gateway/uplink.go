@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+
+	"vxgw/gateway/forward"
+	"vxgw/l2/frame"
+	"vxgw/l3/underlay"
+)
+
+type netipAddr = netip.Addr
+
+// uplinkState is the VTEP's attachment to the underlay. Guarded by Gateway.mu
+// but for the atomics.
+type uplinkState struct {
+	reason  string // why there is none; "" while there is
+	dev     underlay.Underlay
+	workers []*overlayWorker
+	done    []chan struct{}
+
+	seen       underlay.Refused // what was already added to the ledger, of dev
+	failed     atomic.Bool      // a worker gave up
+	pathsStale atomic.Bool      // ask for the paths again
+}
+
+// reconcileUplink opens the VTEP's sockets while this machine holds its
+// address, and closes them when it no longer does: nothing must leave with a
+// source address that is not ours.
+func (g *Gateway) reconcileUplink() {
+	u := &g.cfg.Underlay
+	holder, held := g.edges.Host.Holder(u.Address)
+	if g.up.dev != nil && (!held || g.up.failed.Load()) {
+		g.closeUplink()
+	}
+	switch {
+	case !held:
+		g.setUplink(fmt.Sprintf("no interface holds the VTEP address %s: ip address add %s dev %s; waiting for it",
+			u.Address, netip.PrefixFrom(u.Address, u.Address.BitLen()), interfaceOr(u.Interface, "INTERFACE")))
+	case u.Interface != "" && holder.Name != u.Interface && g.up.dev == nil:
+		g.log.Warn("the VTEP address is on another interface than [underlay] interface", "address", u.Address, "on", holder.Name, "configured", u.Interface)
+		fallthrough
+	default:
+		if g.up.dev == nil {
+			g.openUplink()
+		}
+	}
+}
+
+func interfaceOr(name, other string) string {
+	if name == "" {
+		return other
+	}
+	return name
+}
+
+func (g *Gateway) openUplink() {
+	u := &g.cfg.Underlay
+	dev, err := g.edges.OpenUnderlay(UnderlayOptions{
+		Address: u.Address, Port: u.Port, Queues: g.workers(), TTL: u.TTL,
+		DF: u.DF, Checksum: u.Checksum, ZeroChecksum6: u.ZeroChecksum6,
+	})
+	if err != nil {
+		g.setUplink(g.explainOpen(err))
+		return
+	}
+	g.up.failed.Store(false)
+	g.up.dev, g.up.seen = dev, underlay.Refused{}
+	queues := dev.Queues()
+	for i, q := range queues {
+		w, done := newOverlayWorker(g, i, q), make(chan struct{})
+		g.up.workers, g.up.done = append(g.up.workers, w), append(g.up.done, done)
+		go func() {
+			defer close(done)
+			w.run()
+		}()
+	}
+	g.tables.SetUplinks(queues)
+	g.up.pathsStale.Store(true)
+	g.setUplink("")
+}
+
+// explainOpen turns an error of OpenUnderlay into what an operator can act on.
+func (g *Gateway) explainOpen(err error) string {
+	u := &g.cfg.Underlay
+	if g.edges.PortTaken == nil || !g.edges.PortTaken(err) {
+		return fmt.Sprintf("cannot open the underlay on %s: %v", u.Address, err)
+	}
+	if dev, ok := g.edges.Host.VXLANOn(u.Port, u.Address); ok {
+		return fmt.Sprintf("UDP port %d is held by the kernel's vxlan device %s: ip link delete %s; waiting for it", u.Port, dev, dev)
+	}
+	return fmt.Sprintf("UDP port %d on %s is held by another process (ss -ulpn 'sport = :%d' names it): stop it, or set [underlay] port; waiting for it", u.Port, u.Address, u.Port)
+}
+
+func (g *Gateway) workers() int {
+	if n := g.cfg.Datapath.Workers; n > 0 {
+		return n
+	}
+	return numCPU()
+}
+
+func (g *Gateway) closeUplink() {
+	if g.up.dev == nil {
+		return
+	}
+	g.tables.SetUplinks(nil)
+	g.pollUplink()
+	if err := g.up.dev.Close(); err != nil {
+		g.log.Debug("closing the underlay", "err", err)
+	}
+	for _, d := range g.up.done {
+		<-d
+	}
+	g.up.dev, g.up.workers, g.up.done = nil, nil, nil
+}
+
+// uplinkFailed is how a worker says that its socket is of no use any more.
+func (g *Gateway) uplinkFailed() {
+	g.up.failed.Store(true)
+	g.nudge()
+}
+
+func (g *Gateway) setUplink(why string) {
+	if g.up.reason == why && (why != "" || g.up.dev == nil) {
+		return
+	}
+	g.up.reason = why
+	if why == "" {
+		g.log.Info("underlay up", "address", g.cfg.Underlay.Address, "port", g.cfg.Underlay.Port, "queues", len(g.up.workers))
+		return
+	}
+	g.log.Warn("underlay down", "reason", why)
+}
+
+// pollUplink adds what the kernel refused before a packet could be read.
+func (g *Gateway) pollUplink() {
+	if g.up.dev == nil {
+		return
+	}
+	is, was := g.up.dev.Refused(), g.up.seen
+	g.up.seen = is
+	lost := &g.ledger.lost[forward.Overlay]
+	lost[forward.RxOverflow].Add(is.Overflow - was.Overflow)
+	lost[forward.OuterChecksum].Add(is.Checksum - was.Checksum)
+	lost[forward.OuterFragment].Add(is.Fragment - was.Fragment)
+	lost[forward.OuterMalformed].Add(is.Malformed - was.Malformed)
+}
+
+// pollEdges brings the counters that the kernel keeps up to date.
+func (g *Gateway) pollEdges() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.ports {
+		g.pollPort(p)
+	}
+	g.pollUplink()
+}
+
+// overhead is what encapsulation adds to an inner frame, seen from the
+// underlay's MTU: outer IP, UDP and VXLAN headers.
+func overhead(a netip.Addr) int {
+	const udp = 8
+	if a.Is4() {
+		return 20 + udp + vxlanHeader
+	}
+	return 40 + udp + vxlanHeader
+}
+
+// refreshPaths asks for the path to each VTEP and tells forwarding how much
+// each carries.
+func (g *Gateway) refreshPaths() {
+	s := g.tables.Snapshot()
+	fits := make(map[forward.VTEPID]int)
+	for i, v := range s.VTEPs {
+		if !v.Addr.IsValid() {
+			continue
+		}
+		n := 0
+		if p, err := g.edges.Host.Path(v.Addr, g.cfg.Underlay.Address); err != nil {
+			g.trouble.once("path "+v.Addr.String(), "no path to a VTEP", "vtep", v.Addr, "err", err)
+		} else if p.MTU > 0 {
+			n = max(p.MTU-overhead(v.Addr), frame.HeaderLen)
+		}
+		if n != v.MaxFrame {
+			fits[forward.VTEPID(i)] = n
+		}
+	}
+	if len(fits) == 0 {
+		return
+	}
+	g.tables.SetPaths(fits)
+	g.warnNarrow(fits)
+}
+
+// warnNarrow says where a path carries less than the access ports may send:
+// the MTU black hole, named before anybody falls into it.
+func (g *Gateway) warnNarrow(fits map[forward.VTEPID]int) {
+	s := g.tables.Snapshot()
+	widest, name := 0, ""
+	for _, p := range s.Ports {
+		if p.Dev != nil && p.MTU > widest {
+			widest, name = p.MTU, p.Name
+		}
+	}
+	for id, n := range fits {
+		inner := n - frame.HeaderLen
+		if n == 0 || inner >= widest {
+			continue
+		}
+		v := s.VTEPs[id].Addr
+		need := widest + frame.HeaderLen + overhead(v)
+		g.log.Warn("the path to a VTEP carries less than an access port may send: longer frames are dropped as too_big",
+			"vtep", v, "carries", inner, "port", name, "port_mtu", widest, "mend", fmt.Sprintf("raise the underlay MTU to %d", need))
+	}
+}
