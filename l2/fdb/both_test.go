@@ -186,8 +186,15 @@ func shards(tb failer, t *Table) {
 		if used != s.used || live != s.live {
 			tb.Fatalf("shard %d has %d used and %d live slots, and believes %d and %d", i, used, live, s.used, s.live)
 		}
-		if size := len(*s.slots.Load()); used*4 > size*maxUsedQuarters {
+		size := len(*s.slots.Load())
+		if used*4 > size*maxUsedQuarters {
 			tb.Fatalf("shard %d: %d of %d slots are used", i, used, size)
+		}
+		if size > minSlots && size >= slotsFor(live)*4 {
+			tb.Fatalf("shard %d keeps %d slots for %d entries", i, size, live)
+		}
+		if (used-live)*4 > size {
+			tb.Fatalf("shard %d: %d of %d slots are dead", i, used-live, size)
 		}
 	}
 }

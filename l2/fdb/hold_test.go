@@ -101,6 +101,84 @@ func TestLateTouch(t *testing.T) {
 	}
 }
 
+// TestRefusedUnderTheLock is a learner that saw room, and another one took it
+// first.
+func TestRefusedUnderTheLock(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fill func(*Table)
+		want Outcome
+	}{
+		{"table", func(f *Table) { f.total.setLimit(1) }, TableFull},
+		{"domain", func(f *Table) { f.SetDomain(red, 1, 0) }, DomainFull},
+		{"hop", func(f *Table) { f.SetHop(3, 1) }, HopFull},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := New(Config{Limit: 10, Hops: 4})
+			learn(t, f, red, mac(1), 3, 0, Added)
+			c.fill(f)
+			k := key(red, mac(2))
+			if got := f.learnLocked(k, f.hash(k), 3, 0); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+			counts(t, f, slices.Collect(f.All()))
+		})
+	}
+}
+
+// TestMemoryComesBackOneByOne takes entries out, too few to leave many dead
+// slots and enough for a smaller piece of memory.
+func TestMemoryComesBackOneByOne(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		remove func(*Table, frame.MAC)
+	}{
+		{"removed", func(f *Table, m frame.MAC) { f.Remove(red, m) }},
+		{"moved to a full hop", func(f *Table, m frame.MAC) { learn(t, f, red, m, 2, 0, HopFull) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := New(Config{Limit: 100, Hops: 4})
+			f.shards, f.shift = f.shards[:1], 64
+			f.SetHop(2, -1)
+			for i := range 25 {
+				learn(t, f, red, mac(i), 1, 0, Added)
+			}
+			for i := range 25 {
+				c.remove(f, mac(i))
+				shards(t, f)
+			}
+		})
+	}
+}
+
+// TestHeardDuringSweep refreshes an entry when the sweep has just found it
+// expired.
+func TestHeardDuringSweep(t *testing.T) {
+	f := New(Config{Limit: 10, Hops: 4})
+	f.SetDomain(red, 0, 30)
+	learn(t, f, red, mac(1), 1, 0, Added)
+	k := key(red, mac(1))
+	s := f.shard(f.hash(k))
+	n := f.sweep(s, func(k uint64, v value) bool {
+		gone := f.expired(red, v, 100)
+		s.find(k, f.hash(k)).touch(v, 100)
+		return gone
+	})
+	if n != 0 {
+		t.Error("removed all the same")
+	}
+	wantAt(t, f, red, mac(1), 100, 1)
+}
+
+// TestZeroKey: in every unused slot stands what the key of domain 0 and the
+// zero MAC would be.
+func TestZeroKey(t *testing.T) {
+	f := New(Config{Limit: 10, Hops: 4})
+	if h := f.hash(0); f.shard(h).find(0, h) != nil {
+		t.Error("found in an empty table")
+	}
+}
+
 // TestFlood is a host that sends from random addresses.
 func TestFlood(t *testing.T) {
 	f := New(Config{Limit: 5000, Hops: 8})

@@ -96,7 +96,6 @@ func (t *Table) learnLocked(k, hash uint64, h Hop, now uint32) Outcome {
 	}
 	if !t.take(h) {
 		t.remove(s, k, sl)
-		s.tidy(t.hash)
 		return HopFull
 	}
 	sl.set(makeValue(h, Learned, now))
@@ -125,7 +124,10 @@ func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcom
 func (t *Table) take(h Hop) bool { return t.isHop(h) && t.hops[h].take() }
 
 // remove takes the entry at sl out of s and out of the counts.
-func (t *Table) remove(s *shard, k uint64, sl *slot) { t.uncount(k, s.drop(sl)) }
+func (t *Table) remove(s *shard, k uint64, sl *slot) {
+	t.uncount(k, s.drop(sl))
+	s.tidy(t.hash)
+}
 
 func (t *Table) uncount(k uint64, v value) {
 	for _, q := range t.quotas(k, v) {
@@ -178,6 +180,5 @@ func (t *Table) Remove(d Domain, m frame.MAC) bool {
 		return false
 	}
 	t.remove(s, k, sl)
-	s.tidy(t.hash)
 	return true
 }

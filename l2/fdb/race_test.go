@@ -157,3 +157,25 @@ func TestOneOfManyIsAdded(t *testing.T) {
 	}
 	counts(t, f, slices.Collect(f.All()))
 }
+
+func TestQuotaNeverOvershoots(t *testing.T) {
+	var q quota
+	q.setLimit(1)
+	var holders atomic.Int32
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100_000 {
+				if !q.take() {
+					continue
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d hold a quota of 1", n)
+				}
+				holders.Add(-1)
+				q.release()
+			}
+		})
+	}
+	wg.Wait()
+}

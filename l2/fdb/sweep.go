@@ -55,7 +55,8 @@ func (t *Table) flush(goes func(uint64, value) bool) int {
 }
 
 // sweep removes the learned entries of s that go. An entry that is refreshed
-// between the question and the removal is asked about again.
+// between the question and the removal is asked about again. It tidies once, at
+// the end: to do so moves the entries.
 func (t *Table) sweep(s *shard, goes func(uint64, value) bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
