@@ -1,0 +1,44 @@
+// Package path follows what the gateway needs to know of the host it runs on:
+// its links, who holds an address, and the path that packets to a VTEP take.
+// Nothing outside of it speaks netlink.
+//
+// A Monitor belongs to the network namespace of the thread that opened it,
+// whichever thread it is used on.
+package path
+
+import (
+	"net/netip"
+
+	"vxgw/l2/frame"
+)
+
+// Link is a network device of the host.
+type Link struct {
+	Name     string
+	Index    int // unique while the device exists, and not reused soon
+	MTU      int // bytes, without the Ethernet header
+	MAC      frame.MAC
+	AdminUp  bool // set up by the operator
+	Carrier  bool // frames can pass: operstate up, or unknown and the lower layer is up (RFC 2863)
+	Loopback bool
+	Kind     string // "veth", "vxlan", "bridge" and so on; "" for hardware
+	Master   string // the bridge, bond, team or VRF it belongs to; "": none
+
+	// Downs counts how often the device went down or away. It never falls
+	// under one name, so a look that finds another Downs than the last one
+	// has missed a flap, if only a quick one. A device that is new may start
+	// above zero.
+	Downs uint64
+}
+
+// Path is how packets to an address leave the host.
+type Path struct {
+	// MTU is the longest IP packet the path carries, in bytes: that of the
+	// route or what path MTU discovery has learned, and never more than the
+	// device's.
+	MTU       int
+	Via       netip.Addr // next hop; the zero Addr when the destination is on the link
+	MAC       frame.MAC  // of the next hop; zero while the kernel has not resolved it
+	Link      string
+	LinkIndex int
+}

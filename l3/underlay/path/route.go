@@ -1,0 +1,110 @@
+package path
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Path asks the kernel how packets from src to dst leave the host. src may be
+// the zero Addr: then the kernel chooses. Of several equal routes the answer
+// is one; to an address of the host itself it is the loopback device.
+//
+// The error says why there is no path, in words for an operator, and wraps
+// unix.ENETUNREACH when there is no route.
+func (m *Monitor) Path(dst, src netip.Addr) (Path, error) {
+	dst, src = dst.Unmap().WithZone(""), src.Unmap().WithZone("")
+	if !dst.IsValid() || src.IsValid() && src.Is4() != dst.Is4() {
+		return Path{}, fmt.Errorf("path from %v to %v: both must be IPv4 or both IPv6 addresses", src, dst)
+	}
+	m.requests.RLock()
+	defer m.requests.RUnlock()
+	if m.handle == nil {
+		return Path{}, fmt.Errorf("path to %v: %w", dst, os.ErrClosed)
+	}
+	var opts netlink.RouteGetOptions
+	if src.IsValid() {
+		opts.SrcAddr = src.AsSlice()
+	}
+	routes, err := m.handle.RouteGetWithOptions(dst.AsSlice(), &opts)
+	if err != nil {
+		return Path{}, m.explain(dst, src, err)
+	}
+	if len(routes) == 0 {
+		return Path{}, m.explain(dst, src, unix.ENETUNREACH)
+	}
+	return m.describe(dst, &routes[0])
+}
+
+// explain puts what the kernel says of a route into words.
+func (m *Monitor) explain(dst, src netip.Addr, err error) error {
+	switch {
+	case errors.Is(err, unix.ENETUNREACH):
+		return fmt.Errorf("no route to %v: add one, as in `ip route add %v via ROUTER` (%w)", dst, host(dst), err)
+	case errors.Is(err, unix.EHOSTUNREACH):
+		return fmt.Errorf("the route to %v is an unreachable route: `ip route get %v` shows it (%w)", dst, dst, err)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("the route to %v is a prohibit route: `ip route get %v` shows it (%w)", dst, dst, err)
+	case errors.Is(err, unix.EINVAL):
+		// The kernel has one word for both.
+		if _, held := m.Holder(src); src.IsValid() && !held {
+			return fmt.Errorf("no path from %v to %v: no interface holds %v (%w)", src, dst, src, err)
+		}
+		return fmt.Errorf("the route to %v is a blackhole route: `ip route get %v` shows it (%w)", dst, dst, err)
+	}
+	return fmt.Errorf("path to %v: %w", dst, err)
+}
+
+// host is a as a prefix of its own.
+func host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+func (m *Monitor) describe(dst netip.Addr, r *netlink.Route) (Path, error) {
+	link, err := m.linkByIndex(r.LinkIndex)
+	if err != nil {
+		return Path{}, fmt.Errorf("path to %v: %w", dst, err)
+	}
+	p := Path{MTU: link.MTU, Via: nextHop(r), Link: link.Name, LinkIndex: link.Index}
+	if r.MTU > 0 {
+		p.MTU = min(p.MTU, r.MTU)
+	}
+	hop := p.Via
+	if !hop.IsValid() {
+		hop = dst
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	p.MAC = m.state.neighbours[neighbour{p.LinkIndex, hop}]
+	return p, nil
+}
+
+// nextHop reads RTA_GATEWAY or, for an IPv6 router of an IPv4 route (RFC 8950),
+// RTA_VIA.
+func nextHop(r *netlink.Route) netip.Addr {
+	ip := r.Gw
+	if via, ok := r.Via.(*netlink.Via); ok {
+		ip = via.Addr
+	}
+	hop, _ := netip.AddrFromSlice(ip)
+	return hop.Unmap()
+}
+
+// linkByIndex asks the kernel for a link so new that the news of it was not
+// read yet. It needs requests.
+func (m *Monitor) linkByIndex(index int) (Link, error) {
+	m.mu.RLock()
+	l, ok := m.state.link(index)
+	m.mu.RUnlock()
+	if ok {
+		return l, nil
+	}
+	link, err := m.handle.LinkByIndex(index)
+	if err != nil {
+		return Link{}, fmt.Errorf("interface %d: %w", index, err)
+	}
+	a := link.Attrs()
+	return Link{Name: a.Name, Index: a.Index, MTU: a.MTU}, nil
+}

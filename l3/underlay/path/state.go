@@ -1,0 +1,232 @@
+package path
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"vxgw/l2/frame"
+)
+
+// state is what is known of the host. It reads messages and asks nobody, so
+// that it can be tested without a kernel.
+type state struct {
+	devices    map[int]device
+	names      map[string]int
+	held       map[address]struct{}
+	neighbours map[neighbour]frame.MAC
+
+	// downs is where Downs of a device that appears begins: above that of any
+	// that has gone, so that it does not fall under one name without a
+	// memory of every name there ever was.
+	downs uint64
+}
+
+func newState() *state {
+	return &state{
+		devices:    make(map[int]device),
+		names:      make(map[string]int),
+		held:       make(map[address]struct{}),
+		neighbours: make(map[neighbour]frame.MAC),
+	}
+}
+
+// effect is what a message changed.
+type effect uint8
+
+const (
+	facts   effect = 1 << iota // links, addresses or neighbours
+	routing                    // where packets go; nothing of it is kept here
+)
+
+// apply takes one message into account.
+func (s *state) apply(typ uint16, b []byte) effect {
+	var changed bool
+	switch typ {
+	case unix.RTM_NEWLINK:
+		if d, ok := parseLink(b); ok {
+			changed = s.setDevice(d)
+		}
+	case unix.RTM_DELLINK:
+		if d, ok := parseLink(b); ok {
+			changed = s.dropDevice(d.Index)
+		}
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		if a, usable, ok := parseAddress(b); ok {
+			changed = s.setAddress(a, usable && typ == unix.RTM_NEWADDR)
+		}
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		if n, mac, ok := parseNeighbour(b); ok {
+			if typ == unix.RTM_DELNEIGH {
+				mac = frame.MAC{}
+			}
+			changed = s.setNeighbour(n, mac)
+		}
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
+		return routing
+	}
+	if changed {
+		return facts
+	}
+	return 0
+}
+
+func (s *state) setDevice(d device) (changed bool) {
+	old, known := s.devices[d.Index]
+	d.Downs = s.downs
+	if known {
+		d.Downs = old.Downs + fallsBetween(&old, &d)
+		s.dropName(&old)
+	}
+	s.names[d.Name] = d.Index
+	s.devices[d.Index] = d
+	return d != old
+}
+
+// fallsBetween counts how often a device went down between two messages of it.
+func fallsBetween(old, is *device) uint64 {
+	ups, downs := is.carrierUps-old.carrierUps, is.carrierDowns-old.carrierDowns // they wrap
+	if !old.up() {
+		// It has been counted as down; it must have come up to fall again.
+		return uint64(min(ups, downs))
+	}
+	if !is.up() {
+		// Set down by the operator it may have kept its carrier.
+		return uint64(max(downs, 1))
+	}
+	return uint64(downs)
+}
+
+func (s *state) dropDevice(index int) (changed bool) {
+	d, known := s.devices[index]
+	if !known {
+		return false
+	}
+	s.downs = max(s.downs, d.Downs+1)
+	s.dropName(&d)
+	delete(s.devices, index)
+	// The kernel says this too, but a message may be lost.
+	for a := range s.held {
+		if a.index == index {
+			delete(s.held, a)
+		}
+	}
+	for n := range s.neighbours {
+		if n.index == index {
+			delete(s.neighbours, n)
+		}
+	}
+	return true
+}
+
+// dropName frees a device's name, unless another has taken it over.
+func (s *state) dropName(d *device) {
+	if s.names[d.Name] == d.Index {
+		delete(s.names, d.Name)
+	}
+}
+
+func (s *state) setAddress(a address, held bool) (changed bool) {
+	_, was := s.held[a]
+	if held {
+		s.held[a] = struct{}{}
+	} else {
+		delete(s.held, a)
+	}
+	return held != was
+}
+
+func (s *state) setNeighbour(n neighbour, mac frame.MAC) (changed bool) {
+	was := s.neighbours[n]
+	if mac.IsZero() {
+		delete(s.neighbours, n)
+	} else {
+		s.neighbours[n] = mac
+	}
+	return mac != was
+}
+
+// replace takes in a dump of everything: what is not in it is gone.
+func (s *state) replace(dump []message) {
+	there := newState()
+	for _, m := range dump {
+		there.apply(m.typ, m.body)
+	}
+	for index := range s.devices {
+		if _, ok := there.devices[index]; !ok {
+			s.dropDevice(index)
+		}
+	}
+	for _, d := range there.devices {
+		s.setDevice(d)
+	}
+	s.held, s.neighbours = there.held, there.neighbours
+}
+
+// link returns the device in the form that it is shown in.
+func (s *state) link(index int) (Link, bool) {
+	d, ok := s.devices[index]
+	if !ok {
+		return Link{}, false
+	}
+	l := d.Link
+	if d.master != 0 {
+		l.Master = s.nameOf(d.master)
+	}
+	return l, true
+}
+
+func (s *state) nameOf(index int) string {
+	if d, ok := s.devices[index]; ok {
+		return d.Name
+	}
+	return fmt.Sprintf("interface %d", index)
+}
+
+func (s *state) linkByName(name string) (Link, bool) {
+	index, ok := s.names[name]
+	if !ok {
+		return Link{}, false
+	}
+	return s.link(index)
+}
+
+// holder finds the link that holds addr: one that is up before one that is
+// down, and the oldest of several.
+func (s *state) holder(addr netip.Addr) (best Link, found bool) {
+	for a := range s.held {
+		if a.addr != addr {
+			continue
+		}
+		l, ok := s.link(a.index)
+		if !ok {
+			continue
+		}
+		if !found || better(l, best) {
+			best, found = l, true
+		}
+	}
+	return best, found
+}
+
+func better(a, b Link) bool {
+	if up := a.AdminUp && a.Carrier; up != (b.AdminUp && b.Carrier) {
+		return up
+	}
+	return a.Index < b.Index
+}
+
+// vxlanOn finds the device that holds the port for the family of addr.
+func (s *state) vxlanOn(port uint16, addr netip.Addr) (string, bool) {
+	for _, d := range s.devices {
+		v := d.vxlan
+		if !d.AdminUp || v.port != port { // a device that is down has no socket
+			continue
+		}
+		if addr.Is4() && v.ipv4 || addr.Is6() && v.ipv6 {
+			return d.Name, true
+		}
+	}
+	return "", false
+}
