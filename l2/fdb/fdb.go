@@ -2,10 +2,12 @@
 // MAC address was last seen behind, one bridge domain beside the other. It
 // learns, looks up, ages and caps. It does not know what a hop is.
 //
-// Look-ups and the refresh of a station that is where it was take no lock and
-// allocate nothing; they never wait for a writer. A station that is new or has
-// moved locks one shard of the table: at most a 64th of it, and some 4096
-// entries where it is large. All methods may be called from any goroutine.
+// Look-ups take no lock, allocate nothing and never wait for a writer. Nor does
+// the refresh of a station that is where it was, but for one that falls into
+// the fraction of a millisecond in which its shard is rebuilt. A station that
+// is new or has moved locks its shard: at most a 64th of the table, and some
+// 4096 entries where that is large. All methods may be called from any
+// goroutine.
 //
 // The storage holds no pointers, so a garbage collection does not walk it. It
 // costs about 1 MiB and, in a table that fills up, 21 to 57 bytes an entry. It
