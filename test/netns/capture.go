@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,8 @@ type Capture struct {
 	outgoing bool
 	keep     func([]byte) bool
 	ended    chan struct{}
+
+	closed atomic.Bool
 
 	mu     sync.Mutex
 	frames [][]byte
@@ -118,7 +121,7 @@ func (c *Capture) run() {
 			f, readErr = receive(int(fd), buf, oob)
 			return readErr != unix.EAGAIN
 		})
-		if errors.Is(err, os.ErrClosed) {
+		if c.closed.Load() {
 			return
 		}
 		if readErr == unix.ENETDOWN {
@@ -263,10 +266,10 @@ func (c *Capture) WaitMatch(n int, match func(frame []byte) bool, timeout time.D
 // Close ends the capture; its frames stay. The error says when they are not
 // all: the kernel had no room for some.
 func (c *Capture) Close() error {
-	lost, err := c.lost()
-	if errors.Is(err, os.ErrClosed) {
+	if c.closed.Swap(true) {
 		return nil
 	}
+	lost, err := c.lost()
 	err = errors.Join(err, c.file.Close())
 	<-c.ended
 	c.ns.forget(c)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -47,6 +48,8 @@ type Monitor struct {
 	// called on.
 	requests sync.RWMutex
 	handle   *netlink.Handle // nil once closed
+
+	closed atomic.Bool
 
 	mu    sync.RWMutex
 	state *state
@@ -96,8 +99,10 @@ func (m *Monitor) open() (err error) {
 }
 
 // Close gives everything back and ends Run. What was known last can still be
-// asked for, but for Path. A second Close does nothing.
+// asked for, but for Path. A second Close does nothing. The error is always
+// nil.
 func (m *Monitor) Close() error {
+	m.closed.Store(true)
 	if m.events != nil {
 		m.events.file.Close() // an error is that it was closed before
 	}
@@ -123,11 +128,11 @@ func (m *Monitor) Changed() <-chan struct{} { return m.changed }
 // nil. It is called once.
 func (m *Monitor) Run(ctx context.Context) error {
 	defer m.Close()
-	stop := context.AfterFunc(ctx, func() { m.events.file.Close() })
+	stop := context.AfterFunc(ctx, func() { m.Close() })
 	defer stop()
 	for {
 		if err := m.step(); err != nil {
-			if ctx.Err() != nil || errors.Is(err, os.ErrClosed) {
+			if m.closed.Load() {
 				return nil
 			}
 			return fmt.Errorf("follow the host's links: %w", err)
