@@ -35,11 +35,11 @@ func (r *reader) unknownTable(t *table, name string, n *node) {
 	}
 	switch near := nearest(name, names); {
 	case near != "":
-		r.fail(n.first(), "unknown table %s: did you mean %s?", show(name), t.kid(near).header())
+		r.fail(n.key, "unknown table %s: did you mean %s?", show(name), t.kid(near).header())
 	case len(names) > 0:
-		r.fail(n.first(), "unknown table %s%s: the tables are %s", show(name), in(t), strings.Join(tableHeaders(t), ", "))
+		r.fail(n.key, "unknown table %s%s: the tables are %s", show(name), in(t), strings.Join(tableHeaders(t), ", "))
 	default:
-		r.fail(n.first(), "unknown table %s%s: no table belongs there", show(name), in(t))
+		r.fail(n.key, "unknown table %s%s: no table belongs there", show(name), in(t))
 	}
 }
 

@@ -140,7 +140,8 @@ func decodeTOML(text string) (raw map[string]any, err error) {
 // tomlMessage puts the library's words for the end of a line into ours.
 func tomlMessage(msg string) string {
 	msg = strings.ReplaceAll(msg, `'\n'`, "the end of the line")
-	return strings.ReplaceAll(msg, "unexpected EOF", "unexpected end of the file")
+	msg = strings.Replace(msg, "a top-level item to end with a newline, comment, or EOF", "the end of the line", 1)
+	return strings.Replace(msg, "unexpected EOF", "unexpected end of the file", 1)
 }
 
 // tomlHint says how to mend the slips that people make most.
@@ -156,6 +157,8 @@ func tomlHint(msg string) string {
 		return ": close the string with its quote"
 	case strings.HasSuffix(msg, "has already been defined."):
 		return " Write it once"
+	case strings.HasPrefix(msg, "expected a top-level item to end"):
+		return ": write one key = value on a line, and text in \"double quotes\""
 	case strings.HasPrefix(msg, "expected '.' or '='"):
 		return ": write key = value"
 	}

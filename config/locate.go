@@ -122,7 +122,9 @@ func (l *locator) pair(table *node, depth int) error {
 		return errSyntax
 	}
 	for _, p := range parts {
-		table = table.kid(p.name, p.at)
+		// An array of tables on the way is invalid TOML, which the library
+		// takes for its newest table.
+		table = table.last().kid(p.name, p.at)
 	}
 	l.skipSpace()
 	table.val = l.pos

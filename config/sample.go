@@ -109,7 +109,7 @@ func Sample() string {
 		case strings.HasPrefix(plain, "["):
 			t = tableOf(plain)
 			if !saw[t] {
-				b.WriteString("# " + t.doc + tableNote(t) + "\n")
+				b.WriteString("# " + mark(t.doc, t.name, "") + "\n")
 				saw[t] = true
 			}
 		case isKey && !told[t.key(name)]:
@@ -128,13 +128,6 @@ func tableOf(header string) *table {
 		t = t.kid(name)
 	}
 	return t
-}
-
-func tableNote(t *table) string {
-	if yet := notYet(t.name, ""); yet != "" {
-		return " (" + yet + ")"
-	}
-	return ""
 }
 
 // explain puts behind a key what it means, its limits and what it does when it

@@ -80,7 +80,7 @@ func (r *reader) subs(t *table, parent map[string]any, at *node) []section {
 // array reads the elements of an array of tables.
 func (r *reader) array(t *table, raw []any, n *node) []section {
 	if !t.array {
-		r.fail(n.first(), "%s may stand only once, and is not an array: write %s", t.name, t.header())
+		r.fail(n.key, "%s may stand only once, and is not an array: write %s", t.name, t.header())
 	}
 	var out []section
 	for i, e := range raw {
@@ -105,14 +105,6 @@ func (n *node) elem(i int) *node {
 		return n.list[i]
 	}
 	return n
-}
-
-// first returns where an array is opened.
-func (n *node) first() int {
-	if len(n.list) > 0 {
-		return min(n.key, n.list[0].key)
-	}
-	return n.key
 }
 
 // section reads the keys of one table. A nil node is a table that the file
@@ -179,7 +171,7 @@ func (r *reader) list(k *key, raw any, n *node) value {
 	out := value{node: n}
 	items, ok := raw.([]any)
 	if !ok {
-		r.fail(n.first(), "%s = %s is %s: write %s", k.name, show(raw), typeOf(raw), arrayOf(k, raw))
+		r.fail(n.val, "%s = %s is %s: write %s", k.name, show(raw), typeOf(raw), arrayOf(k, raw))
 		out.bad = true
 		return out
 	}

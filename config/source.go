@@ -36,6 +36,9 @@ func (s *source) at(off int) (line, col int) {
 		return 0, 0
 	}
 	off = min(off, len(s.text))
+	for off > 0 && off < len(s.text) && !utf8.RuneStart(s.text[off]) {
+		off-- // the TOML library may point inside of a character
+	}
 	line = sort.SearchInts(s.lines, off+1)
 	return line, utf8.RuneCountInString(s.text[s.lines[line-1]:off]) + 1
 }

@@ -10,7 +10,7 @@ import (
 var inactive = []struct {
 	table, key string           // "": the table itself
 	says       func(v any) bool // nil: any value
-	short      string           // for the sample
+	short      string           // for the sample and the description
 	message    string
 }{
 	{"vni", "gateway", nil, "not routed yet", "vrf and gateway: not routed yet: the VNI is bridged only"},
