@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/mdlayher/ethernet"
 
@@ -19,38 +17,22 @@ const ethernetHeader = frame.HeaderLen
 // Explain asks forwarding what it would do with a frame, and does nothing of
 // it: nothing is sent, learned or counted.
 func (g *Gateway) Explain(r api.ExplainRequest) (api.Explanation, error) {
-	b, err := parseFrame(r.Frame)
+	if err := r.Check(); err != nil {
+		return api.Explanation{}, err
+	}
+	raw, err := api.DecodeFrame(r.Frame)
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	x := explainer{gw: g, s: g.tables.Snapshot(), now: g.edges.Clock()}
-	switch {
-	case r.Port != "" && r.VTEP != "":
-		return api.Explanation{}, fmt.Errorf("a frame comes in at a port or from a VTEP, not both: leave one out")
-	case r.Port != "":
-		err = x.fromPort(r.Port, b)
-	case r.VTEP != "":
-		err = x.fromVTEP(r.VTEP, r.VNI, b)
-	default:
-		err = fmt.Errorf("say where the frame comes in: a port, or a VTEP and a VNI")
-	}
-	return x.out, err
-}
-
-func parseFrame(text string) (frame.Buffer, error) {
-	text = strings.TrimPrefix(strings.NewReplacer(" ", "", ":", "", "\n", "", "\t", "").Replace(text), "0x")
-	raw, err := hex.DecodeString(text)
-	switch {
-	case err != nil:
-		return frame.Buffer{}, fmt.Errorf("the frame is not hexadecimal: %v", err)
-	case len(raw) == 0:
-		return frame.Buffer{}, fmt.Errorf("the frame is empty: give its bytes from the destination MAC on, in hexadecimal")
-	case len(raw) > frame.MaxLen:
-		return frame.Buffer{}, fmt.Errorf("the frame has %d bytes: %d is the most there can be", len(raw), frame.MaxLen)
-	}
 	b := frame.NewBuffers(1, len(raw))[0]
 	b.Len = copy(b.Mem[b.Off:], raw)
-	return b, nil
+	x := explainer{gw: g, s: g.tables.Snapshot(), now: g.edges.Clock()}
+	if r.Port != "" {
+		err = x.fromPort(r.Port, r.VNI, b)
+	} else {
+		x.fromVTEP(netip.MustParseAddr(r.VTEP), r.VNI, b)
+	}
+	return x.out, err
 }
 
 // explainer walks one frame through forwarding and writes down the answers.
@@ -65,13 +47,16 @@ func (x *explainer) step(question, format string, args ...any) {
 	x.out.Steps = append(x.out.Steps, api.Step{Question: question, Answer: fmt.Sprintf(format, args...)})
 }
 
-func (x *explainer) fromPort(name string, b frame.Buffer) error {
+func (x *explainer) fromPort(name string, vni uint32, b frame.Buffer) error {
 	id, ok := x.gw.tables.Port(name)
 	if !ok {
 		return fmt.Errorf("%s is no access port of this gateway: `vxgw show ports` lists them", name)
 	}
 	p := &x.s.Ports[id]
 	d := &x.s.Domains[p.Domain]
+	if vni != 0 && vni != d.VNI {
+		return fmt.Errorf("port %s belongs to VNI %d, not %d: leave the VNI out", name, d.VNI, vni)
+	}
 	x.step("ingress", "access port %s, %s", name, domainName(d))
 	x.dissect(b.Bytes())
 	forward.PopTag(&b)
@@ -83,19 +68,12 @@ func (x *explainer) fromPort(name string, b frame.Buffer) error {
 	return nil
 }
 
-func (x *explainer) fromVTEP(text string, vni uint32, b frame.Buffer) error {
-	from, err := netip.ParseAddr(text)
-	if err != nil {
-		return fmt.Errorf("%q is not an IP address", text)
-	}
-	if vni == 0 {
-		return fmt.Errorf("say the VNI that the frame comes in with")
-	}
+func (x *explainer) fromVTEP(from netip.Addr, vni uint32, b frame.Buffer) {
 	x.step("ingress", "VXLAN from %s, VNI %d", from, vni)
 	d, r := x.s.ClassifyVNI(from, vni)
 	if r != forward.None {
 		x.dropped(r)
-		return nil
+		return
 	}
 	x.step("domain", "%s; %s may send to it", domainName(&x.s.Domains[d]), from)
 	x.dissect(b.Bytes())
@@ -106,7 +84,6 @@ func (x *explainer) fromVTEP(text string, vni uint32, b frame.Buffer) error {
 		id = forward.VTEPID(len(x.s.VTEPs))
 	}
 	x.verdict(x.s.FromOverlay(d, id, 0, b.Bytes(), x.now), forward.NoPortID, b.Bytes())
-	return nil
 }
 
 func domainName(d *forward.Domain) string {

@@ -154,6 +154,9 @@ func (g *Gateway) MACs(vni uint32) iter.Seq[api.MACRow] {
 			if int(e.Domain) >= len(s.Domains) || s.Domains[e.Domain].VNI == 0 || vni != 0 && s.Domains[e.Domain].VNI != vni {
 				continue
 			}
+			if _, live := g.tables.FDB().Lookup(e.Domain, e.MAC, now); !live {
+				continue // expired, and not swept yet
+			}
 			if !yield(macRow(s, e, now)) {
 				return
 			}

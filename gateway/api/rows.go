@@ -8,12 +8,20 @@ import (
 	"time"
 )
 
+// The states of a port.
+const (
+	StateUp      = "up"
+	StateDown    = "down"    // no carrier, or set down
+	StateAbsent  = "absent"  // there is no such interface; it is waited for
+	StateRefused = "refused" // it cannot be used as it is; the row's Reason says why
+)
+
 // PortRow is one access port, as `vxgw show ports` has it.
 type PortRow struct {
 	Interface string `json:"interface"`
 	VLAN      uint16 `json:"vlan,omitempty"` // absent where the port names its VNI itself
 	VNI       uint32 `json:"vni"`
-	State     string `json:"state"`            // "up", "down", "absent" or "refused"
+	State     string `json:"state"`            // StateUp, StateDown, StateAbsent or StateRefused
 	Reason    string `json:"reason,omitempty"` // why it is not up, and what to do
 	RxPackets uint64 `json:"rx_packets"`
 	RxBytes   uint64 `json:"rx_bytes"`
@@ -51,13 +59,17 @@ type VTEPRow struct {
 	MTU       int        `json:"mtu,omitempty"`
 }
 
+// OriginLearned is the origin of what was learned from traffic and ages. What
+// has another origin stays until that takes it back.
+const OriginLearned = "learned"
+
 // MACRow is one FDB entry: behind Port or behind VTEP.
 type MACRow struct {
 	VNI    uint32 `json:"vni"`
 	MAC    string `json:"mac"`
 	Port   string `json:"port,omitempty"`
 	VTEP   string `json:"vtep,omitempty"`
-	Origin string `json:"origin"` // "learned", "static", "gateway", "evpn", "ovsdb"
+	Origin string `json:"origin"` // OriginLearned, "static", "gateway", "evpn", "ovsdb"
 	Age    uint32 `json:"age"`    // seconds since a frame from it; 0 for what does not age
 }
 

@@ -31,6 +31,7 @@ type Tables struct {
 	static  map[addr]struct{}       // VTEPs that the configuration names
 	quiet   map[forward.VTEPID]idle // learned VTEPs on their way out
 	again   []func()                // flushes to repeat at the next Sweep
+	part    int                     // of the FDB that was swept last
 }
 
 // New returns tables for a configuration, with every port absent.

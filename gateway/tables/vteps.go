@@ -52,11 +52,14 @@ func (t *Tables) number(s *forward.Snapshot, a addr) (forward.VTEPID, error) {
 		return v, nil
 	}
 	entry := forward.VTEP{Addr: a, Traffic: new(counters.Traffic)}
-	if id == len(s.VTEPs) {
-		s.VTEPs = append(s.VTEPs, entry)
-	} else {
+	if id < len(s.VTEPs) {
 		s.VTEPs = clone(s.VTEPs)
 		s.VTEPs[id] = entry
+	} else {
+		for len(s.VTEPs) < id { // numbered by an Apply that failed
+			s.VTEPs = append(s.VTEPs, forward.VTEP{Traffic: new(counters.Traffic)})
+		}
+		s.VTEPs = append(s.VTEPs, entry)
 	}
 	t.index.put(a, v)
 	return v, nil
@@ -85,12 +88,18 @@ func (t *Tables) Static(a addr) bool {
 	return ok
 }
 
-// Sweep ages the FDB and takes out learned VTEPs that were silent for an hour
-// and that no MAC stands behind. now is the gateway's clock in seconds.
+// sweepParts is how many sweeps it takes to go once round the FDB: an entry
+// that has expired is not found any more, and there is no haste to clear it up.
+const sweepParts = 4
+
+// Sweep ages a part of the FDB and takes out learned VTEPs that were silent for
+// an hour and that no MAC stands behind. now is the gateway's clock in seconds.
+// It is to be called once a second.
 func (t *Tables) Sweep(now uint32) {
-	t.fdb.Age(now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.part = (t.part + 1) % sweepParts
+	t.fdb.AgePart(now, t.part, sweepParts)
 	for _, f := range t.again {
 		f()
 	}
@@ -110,7 +119,8 @@ func (t *Tables) Sweep(now uint32) {
 }
 
 func (t *Tables) silent(id forward.VTEPID, now uint32) bool {
-	return now-t.snap.Load().VTEPs[id].Traffic.LastSeen.Load() > 1
+	s := t.snap.Load()
+	return int(id) >= len(s.VTEPs) || now-s.VTEPs[id].Traffic.LastSeen.Load() > 1
 }
 
 // retire gives a VTEP's number back. Its place in the snapshot stays, without

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"runtime"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// The metrics. Direction rx is what came in to the gateway: from the access side
+// for a port, from the overlay for a VNI; tx is what went out there. One of port
+// and vni is empty, which to Prometheus is a label that is not there.
+var (
+	framesDesc = desc("frames_total", "Frames that came in (rx) or went out (tx), by access port or, on the overlay side, by VNI; each copy of a flooded frame counts.", "direction", "port", "vni")
+	bytesDesc  = desc("bytes_total", "Bytes of the frames in vxgw_frames_total, from the destination MAC on, without FCS and without what VXLAN adds.", "direction", "port", "vni")
+	dropsDesc  = desc("drops_total", "Frames dropped, by reason and by where they came from.", "reason", "direction")
+	macsDesc   = desc("macs", "Entries of the forwarding database.", "vni", "origin")
+	portUpDesc = desc("port_up", "Whether the access port carries frames: 1 or 0.", "port")
+
+	vtepRxPacketsDesc = desc("vtep_rx_packets_total", "VXLAN packets from the remote VTEP that were accepted.", "vtep")
+	vtepTxPacketsDesc = desc("vtep_tx_packets_total", "VXLAN packets sent to the remote VTEP.", "vtep")
+	vtepRxBytesDesc   = desc("vtep_rx_bytes_total", "Bytes of the inner frames from the remote VTEP.", "vtep")
+	vtepTxBytesDesc   = desc("vtep_tx_bytes_total", "Bytes of the inner frames sent to the remote VTEP.", "vtep")
+	vtepSeenDesc      = desc("vtep_last_seen_timestamp_seconds", "When the remote VTEP was last heard, in seconds since 1970; absent if never.", "vtep")
+
+	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
+	refusedDesc  = desc("learn_refused_total", "MACs that a limit kept from being learned; their frames are forwarded all the same.", "reason")
+	buildDesc    = desc("build_info", "The program that runs; always 1.", "version", "revision", "goversion")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("vxgw_"+name, help, labels, nil)
+}
+
+// collector asks a Source at each scrape; it keeps nothing between them.
+type collector struct {
+	src               Source
+	version, revision string
+}
+
+// registry returns a registry of its own, so that no library can add to it.
+func (s *Server) registry() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collector{src: s.src, version: s.opts.Version, revision: s.opts.Revision},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return reg
+}
+
+// Describe names every metric there can be.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc,
+		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepSeenDesc,
+		datapathDesc, refusedDesc, buildDesc,
+	} {
+		ch <- d
+	}
+}
+
+// Collect reads the source once.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	m := metrics(ch)
+	for _, p := range c.src.Ports() {
+		m.traffic(p.Interface, "", p.RxPackets, p.RxBytes, p.TxPackets, p.TxBytes)
+		m.gauge(portUpDesc, oneIf(p.State == StateUp), p.Interface)
+	}
+	for _, v := range c.src.VNIs() {
+		m.traffic("", vniLabel(v.VNI), v.RxPackets, v.RxBytes, v.TxPackets, v.TxBytes)
+	}
+	for _, v := range c.src.VTEPs() {
+		m.vtep(v)
+	}
+	for _, d := range c.src.Drops() {
+		m.counter(dropsDesc, d.Count, d.Reason, d.Direction)
+	}
+	for key, n := range c.src.MACCounts() {
+		m.gauge(macsDesc, float64(n), vniLabel(key.VNI), key.Origin)
+	}
+	for _, d := range c.src.Datapath() {
+		m.gauge(datapathDesc, oneIf(d.Attached), d.Mode, d.Interface)
+	}
+	for _, r := range c.src.LearnRefused() {
+		m.counter(refusedDesc, r.Count, r.Reason)
+	}
+	m.gauge(buildDesc, 1, c.version, c.revision, runtime.Version())
+}
+
+// metrics is where a Collect sends what it read.
+type metrics chan<- prometheus.Metric
+
+func (m metrics) counter(d *prometheus.Desc, n uint64, labels ...string) {
+	m.send(d, prometheus.CounterValue, float64(n), labels)
+}
+
+func (m metrics) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	m.send(d, prometheus.GaugeValue, v, labels)
+}
+
+// send makes one sample. A label value that is no UTF-8 becomes an error of
+// this sample, not a panic: an interface may have any bytes for a name.
+func (m metrics) send(d *prometheus.Desc, t prometheus.ValueType, v float64, labels []string) {
+	metric, err := prometheus.NewConstMetric(d, t, v, labels...)
+	if err != nil {
+		metric = prometheus.NewInvalidMetric(d, err)
+	}
+	m <- metric
+}
+
+func (m metrics) traffic(port, vni string, rxPackets, rxBytes, txPackets, txBytes uint64) {
+	m.counter(framesDesc, rxPackets, "rx", port, vni)
+	m.counter(framesDesc, txPackets, "tx", port, vni)
+	m.counter(bytesDesc, rxBytes, "rx", port, vni)
+	m.counter(bytesDesc, txBytes, "tx", port, vni)
+}
+
+func (m metrics) vtep(v VTEPRow) {
+	m.counter(vtepRxPacketsDesc, v.RxPackets, v.Address)
+	m.counter(vtepTxPacketsDesc, v.TxPackets, v.Address)
+	m.counter(vtepRxBytesDesc, v.RxBytes, v.Address)
+	m.counter(vtepTxBytesDesc, v.TxBytes, v.Address)
+	if v.LastSeen != nil {
+		m.gauge(vtepSeenDesc, float64(v.LastSeen.Unix()), v.Address)
+	}
+}
+
+func vniLabel(vni uint32) string { return strconv.FormatUint(uint64(vni), 10) }
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

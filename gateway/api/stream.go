@@ -1,0 +1,75 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"iter"
+	"net/http"
+	"time"
+)
+
+const (
+	// streamBuffer is how much of an answer is held before it is sent, in
+	// bytes: the bound on memory, whatever the number of rows.
+	streamBuffer = 32 << 10
+
+	// stallTimeout is how long a client may take for one streamBuffer.
+	stallTimeout = 30 * time.Second
+
+	// streamTimeout is how long a whole answer may take. A million rows need
+	// seconds; a client that drips may not hold a connection for ever.
+	streamTimeout = 10 * time.Minute
+)
+
+// stream writes rows as a JSON array, a row to a line. A client that went away
+// or does not read ends it; the answer then has no closing bracket, and the
+// connection is closed so that the client sees that it was cut off.
+func stream[T any](ctx context.Context, w http.ResponseWriter, rows iter.Seq[T]) {
+	out := &pacedWriter{w: w, control: http.NewResponseController(w), end: time.Now().Add(streamTimeout)}
+	buf := bufio.NewWriterSize(out, streamBuffer)
+	buf.WriteByte('[')
+	sep := "\n"
+	for row := range rows {
+		buf.WriteString(sep)
+		sep = ",\n"
+		if !writeJSON(buf, row) || ctx.Err() != nil {
+			panic(http.ErrAbortHandler) // net/http's way to say: close without a proper end
+		}
+	}
+	buf.WriteString("\n]\n")
+	if buf.Flush() != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func writeJSON(buf *bufio.Writer, row any) bool {
+	text, err := json.Marshal(row)
+	if err != nil {
+		return false
+	}
+	_, err = buf.Write(text)
+	return err == nil
+}
+
+// pacedWriter gives each write its own deadline, and sends it at once.
+type pacedWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	end     time.Time
+}
+
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	deadline := time.Now().Add(stallTimeout)
+	if deadline.After(p.end) {
+		deadline = p.end
+	}
+	if err := p.control.SetWriteDeadline(deadline); err != nil {
+		return 0, err
+	}
+	n, err := p.w.Write(b)
+	if err != nil {
+		return n, err
+	}
+	return n, p.control.Flush()
+}

@@ -1,0 +1,282 @@
+package tables
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"vxgw/config"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l2/port"
+)
+
+var (
+	addrA = netip.MustParseAddr("192.0.2.34")
+	addrB = netip.MustParseAddr("192.0.2.50")
+	addrX = netip.MustParseAddr("203.0.113.66")
+	h1    = frame.MAC{2, 0, 0, 0, 1, 1}
+	ra    = frame.MAC{2, 0, 0, 0, 2, 10}
+)
+
+func vni(id uint32, flood ...netip.Addr) config.VNI {
+	v := config.VNI{ID: id, Flood: flood, Learning: true, Ageing: 300 * time.Second, MACLimit: 100}
+	for _, a := range flood {
+		v.AllowedVTEPs = append(v.AllowedVTEPs, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return v
+}
+
+func onPort(name string, vni uint32) config.Port {
+	return config.Port{Interface: name, VNI: vni, MACLimit: 10}
+}
+
+func base() *config.Config {
+	return &config.Config{
+		Datapath: config.Datapath{MACLimit: 1000},
+		VNIs:     []config.VNI{vni(1000, addrA, addrB), vni(2000, addrA)},
+		Ports:    []config.Port{onPort("acc1", 1000), onPort("acc2", 1000), onPort("acc3", 2000)},
+	}
+}
+
+func tablesOf(t *testing.T, cfg *config.Config) *Tables {
+	t.Helper()
+	tb, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tb
+}
+
+// device is a port.Port that only its identity matters of.
+type device struct{ port.Port }
+
+func up(t *Tables, name string) (forward.PortID, port.Port) {
+	id, _ := t.Port(name)
+	dev := &device{}
+	t.SetPort(id, PortState{Dev: dev, Up: true, MTU: 1500})
+	return id, dev
+}
+
+func (t *Tables) has(vni uint32, m frame.MAC) bool {
+	s := t.Snapshot()
+	_, ok := t.FDB().Lookup(s.VNIs[vni], m, 1)
+	return ok
+}
+
+func TestNewSnapshot(t *testing.T) {
+	tb := tablesOf(t, base())
+	s := tb.Snapshot()
+	d := s.Domains[s.VNIs[1000]]
+	if d.VNI != 1000 || len(d.Ports) != 2 || len(d.Flood) != 2 || d.Anyone || !d.Allowed.Contains(addrB) || d.Allowed.Contains(addrX) {
+		t.Errorf("VNI 1000 is %+v", d)
+	}
+	for _, p := range d.Ports {
+		if s.Ports[p].Up || s.Ports[p].Dev != nil {
+			t.Errorf("port %s is up before it was opened", s.Ports[p].Name)
+		}
+	}
+	if id, ok := tb.VTEP(addrA); !ok || s.VTEPs[id].Addr != addrA || !tb.Static(addrA) {
+		t.Errorf("VTEP A is not numbered")
+	}
+}
+
+func TestApplyKeepsWhatDidNotChange(t *testing.T) {
+	tb := tablesOf(t, base())
+	p1, dev := up(tb, "acc1")
+	s := tb.Snapshot()
+	d := s.VNIs[1000]
+	tb.FDB().Learn(d, h1, forward.PortHop(p1), 1)
+	traffic, vtraffic := s.Ports[p1].Traffic, s.Domains[d].Traffic
+
+	next := base()
+	next.VNIs = slices.Insert(next.VNIs, 0, vni(500, addrB))
+	next.Ports = append([]config.Port{onPort("acc0", 500)}, next.Ports...)
+	if err := tb.Apply(next); err != nil {
+		t.Fatal(err)
+	}
+	n := tb.Snapshot()
+	if id, _ := tb.Port("acc1"); id != p1 || n.Ports[p1].Dev != dev || !n.Ports[p1].Up || n.Ports[p1].Traffic != traffic {
+		t.Errorf("acc1 was disturbed: %+v", n.Ports[p1])
+	}
+	if n.VNIs[1000] != d || n.Domains[d].Traffic != vtraffic || !tb.has(1000, h1) {
+		t.Error("VNI 1000 was disturbed")
+	}
+	if len(n.Domains[n.VNIs[500]].Ports) != 1 {
+		t.Error("VNI 500 has no port")
+	}
+}
+
+func TestApplyForgets(t *testing.T) {
+	drop := func(edit func(*config.Config)) *config.Config {
+		c := base()
+		edit(c)
+		return c
+	}
+	tests := []struct {
+		name string
+		next *config.Config
+		gone bool // ra, learned behind B in VNI 1000
+		h1   bool // h1, learned behind acc1 in VNI 1000
+	}{
+		{"nothing changed", base(), false, false},
+		{"a VTEP leaves every list", drop(func(c *config.Config) { c.VNIs[0].Flood = []netip.Addr{addrA} }), true, false},
+		{"a port leaves", drop(func(c *config.Config) { c.Ports = c.Ports[1:] }), false, true},
+		{"a port changes its VNI", drop(func(c *config.Config) { c.Ports[0].VNI = 2000 }), false, true},
+		{"a VNI leaves", drop(func(c *config.Config) { c.VNIs, c.Ports = c.VNIs[1:], c.Ports[2:] }), true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tb := tablesOf(t, base())
+			p1, _ := up(tb, "acc1")
+			b, _ := tb.VTEP(addrB)
+			d := tb.Snapshot().VNIs[1000]
+			tb.FDB().Learn(d, h1, forward.PortHop(p1), 1)
+			tb.FDB().Learn(d, ra, forward.VTEPHop(b), 1)
+			if err := tb.Apply(tt.next); err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := tb.FDB().Lookup(d, ra, 1); ok == tt.gone {
+				t.Errorf("the MAC behind the VTEP: there %t, gone expected %t", ok, tt.gone)
+			}
+			if _, ok := tb.FDB().Lookup(d, h1, 1); ok == tt.h1 {
+				t.Errorf("the MAC behind the port: there %t, gone expected %t", ok, tt.h1)
+			}
+			for _, p := range tb.Snapshot().Domains {
+				for _, id := range p.Ports {
+					if tb.Snapshot().Ports[id].Name == "" {
+						t.Errorf("VNI %d lists a port that is gone", p.VNI)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestStaticMACs(t *testing.T) {
+	cfg := base()
+	cfg.MACs = []config.StaticMAC{{VNI: 1000, MAC: ra, VTEP: addrX}, {VNI: 1000, MAC: h1, Port: "acc2"}}
+	tb := tablesOf(t, cfg)
+	s := tb.Snapshot()
+	e, ok := tb.FDB().Lookup(s.VNIs[1000], ra, 1)
+	if !ok || e.Origin != fdb.Static || s.VTEPs[forward.HopVTEP(e.Hop)].Addr != addrX {
+		t.Errorf("the VTEP's static MAC: %+v %t", e, ok)
+	}
+	p2, _ := tb.Port("acc2")
+	if e, ok := tb.FDB().Lookup(s.VNIs[1000], h1, 1); !ok || e.Hop != forward.PortHop(p2) {
+		t.Errorf("the port's static MAC: %+v %t", e, ok)
+	}
+	tb.SetPort(p2, PortState{})
+	if !tb.has(1000, h1) {
+		t.Error("a static MAC went with its port's link")
+	}
+	if err := tb.Apply(base()); err != nil {
+		t.Fatal(err)
+	}
+	if tb.has(1000, h1) || tb.has(1000, ra) {
+		t.Error("static MACs stay after they left the configuration")
+	}
+}
+
+func TestPortDownForgetsItsMACs(t *testing.T) {
+	tb := tablesOf(t, base())
+	p1, dev := up(tb, "acc1")
+	p2, _ := up(tb, "acc2")
+	d := tb.Snapshot().VNIs[1000]
+	tb.FDB().Learn(d, h1, forward.PortHop(p1), 1)
+	tb.FDB().Learn(d, ra, forward.PortHop(p2), 1)
+	tb.SetPort(p1, PortState{Dev: dev, Up: false})
+	if tb.has(1000, h1) || !tb.has(1000, ra) {
+		t.Error("link down must flush the port's MACs and no others")
+	}
+	// A worker in the middle of a batch learns once more what was forgotten.
+	tb.FDB().Learn(d, h1, forward.PortHop(p1), 1)
+	tb.Sweep(2)
+	if tb.has(1000, h1) {
+		t.Error("what was learned in passing was not flushed again")
+	}
+}
+
+func TestLearnedVTEPs(t *testing.T) {
+	tb := tablesOf(t, base())
+	before := tb.Snapshot()
+	id := tb.Learn(addrX)
+	if len(before.VTEPs) == len(tb.Snapshot().VTEPs) {
+		t.Fatal("the old snapshot changed")
+	}
+	if again := tb.Learn(addrX); again != id {
+		t.Errorf("numbered twice: %d and %d", id, again)
+	}
+	if got, ok := tb.VTEP(addrX); !ok || got != id || tb.Static(addrX) {
+		t.Errorf("VTEP %d %t, want %d", got, ok, id)
+	}
+	tb.Snapshot().VTEPs[id].Traffic.LastSeen.Store(1)
+	d := tb.Snapshot().VNIs[1000]
+	tb.FDB().SetDomain(d, 100, 0)
+	tb.FDB().Learn(d, ra, forward.VTEPHop(id), 1)
+	tb.Sweep(10)
+	tb.Sweep(10 + keepIdle + 10)
+	if _, ok := tb.VTEP(addrX); !ok {
+		t.Fatal("retired with a MAC behind it")
+	}
+	tb.FDB().Remove(d, ra)
+	tb.Sweep(20_000)
+	tb.Sweep(20_000 + keepIdle + 1)
+	if _, ok := tb.VTEP(addrX); ok {
+		t.Error("not retired after an hour of silence")
+	}
+	if _, ok := tb.VTEP(addrA); !ok {
+		t.Error("a configured VTEP was retired")
+	}
+}
+
+func TestVTEPsAreBounded(t *testing.T) {
+	tb := tablesOf(t, base())
+	var last forward.VTEPID
+	for i := range forward.MaxVTEPs + 10 {
+		last = tb.Learn(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+	}
+	if last != forward.NoVTEPID {
+		t.Errorf("got number %d beyond the bound", last)
+	}
+	if n := len(tb.Snapshot().VTEPs); n != forward.MaxVTEPs {
+		t.Errorf("%d VTEPs, want %d", n, forward.MaxVTEPs)
+	}
+}
+
+func TestVTEPLookUpAllocatesNothing(t *testing.T) {
+	tb := tablesOf(t, base())
+	if n := testing.AllocsPerRun(100, func() { tb.VTEP(addrA); tb.VTEP(addrX); tb.Snapshot() }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
+func TestSetPaths(t *testing.T) {
+	tb := tablesOf(t, base())
+	a, _ := tb.VTEP(addrA)
+	before := tb.Snapshot()
+	tb.SetPaths(map[forward.VTEPID]int{a: 1464, 9999: 1})
+	if before.VTEPs[a].MaxFrame != 0 || tb.Snapshot().VTEPs[a].MaxFrame != 1464 {
+		t.Error("the path is not in the new snapshot alone")
+	}
+}
+
+func TestSlotsAreUsedAgainLast(t *testing.T) {
+	s := newSlots[string](3)
+	ids := map[string]int{}
+	for _, k := range []string{"a", "b"} {
+		ids[k], _, _ = s.get(k)
+	}
+	s.drop("a")
+	if c, _, _ := s.get("c"); c == ids["a"] {
+		t.Error("the number of a was used again while another was free")
+	}
+	if d, fresh, ok := s.get("d"); d != ids["a"] || !fresh || !ok {
+		t.Error("the number of a is lost")
+	}
+	if _, _, ok := s.get("e"); ok {
+		t.Error("beyond the bound")
+	}
+}
