@@ -35,6 +35,7 @@ type Buffer struct {
 	Tag       Tag
 	Offload   Offload
 	Truncated bool // the frame was longer than the slot; its end is lost
+	FullLen   int  // bytes before any were cut off; 0 where the reader cannot tell
 }
 
 // Bytes returns the frame. It is borrowed from the buffer.

@@ -1,0 +1,197 @@
+package raw
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// name is what the interface is called in messages.
+func (c Config) name() string {
+	if c.Interface == "" {
+		return "number " + strconv.Itoa(c.Index)
+	}
+	return c.Interface
+}
+
+func (c Config) index() (int, error) {
+	if c.Index != 0 {
+		return c.Index, nil
+	}
+	ifi, err := net.InterfaceByName(c.Interface)
+	if err != nil {
+		return 0, fmt.Errorf("%w: see `ip link`", unix.ENODEV)
+	}
+	return ifi.Index, nil
+}
+
+// open makes a Port, asking for virtio-net headers by means of setVnet.
+func open(cfg Config, setVnet func(syscall.RawConn) error) (_ *Port, err error) {
+	index, err := cfg.index()
+	if err != nil {
+		return nil, err
+	}
+	p := &Port{}
+	rx, rxRaw, err := listen(index, packet.Raw, nil)
+	if err != nil {
+		return nil, err
+	}
+	tx, txRaw, err := listen(index, packet.Raw, nil)
+	if err != nil {
+		return nil, errors.Join(err, rx.Close())
+	}
+	p.tx, p.txRaw = tx, txRaw
+	p.rx.init(rx, rxRaw)
+	if err := p.setUp(cfg, index, setVnet); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// setUp sets the sockets' options and then, last, has frames come in: none is
+// ever queued that the options were not in force for.
+func (p *Port) setUp(cfg Config, index int, setVnet func(syscall.RawConn) error) error {
+	if err := mustBeEthernet(p.rx.raw); err != nil {
+		return err
+	}
+	if err := setReceiveOptions(p.rx.raw); err != nil {
+		return err
+	}
+	if cfg.Promiscuous {
+		if err := p.rx.conn.SetPromiscuous(true); err != nil {
+			return fmt.Errorf("promiscuous mode: %w", err)
+		}
+	}
+	if err := cmp.Or(setVnet(p.rx.raw), setVnet(p.txRaw)); err != nil {
+		p.features.Offload = fmt.Errorf("no PACKET_VNET_HDR (%w): turn the offloads of %s and of what is behind it off: ethtool -K %s gro off lro off; ethtool -K PEER tx off tso off gso off", err, cfg.name(), cfg.name())
+	} else {
+		p.rx.vnetLen = vnetLen
+	}
+	p.features.ReceiveBuffer = setBuffer(p.rx.raw, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
+	p.features.SendBuffer = setBuffer(p.txRaw, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, cfg.SendBuffer)
+	return bind(p.rx.raw, unix.ETH_P_ALL, index)
+}
+
+// listen makes a packet socket that belongs to an interface, or to all when
+// index is 0. With protocol 0 no frame comes in, until bind.
+func listen(index int, typ packet.Type, filter []bpf.RawInstruction) (*packet.Conn, syscall.RawConn, error) {
+	conn, err := packet.Listen(&net.Interface{Index: index}, typ, 0, &packet.Config{Filter: filter})
+	if err != nil {
+		return nil, nil, explain(err)
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, raw, nil
+}
+
+// explain adds what to do to an error of making a socket.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("needs CAP_NET_RAW: run as root, or with AmbientCapabilities=CAP_NET_RAW in the systemd unit: %w", err)
+	case errors.Is(err, unix.ENODEV):
+		return fmt.Errorf("no such interface, see `ip link`: %w", err)
+	case errors.Is(err, unix.EAFNOSUPPORT):
+		return fmt.Errorf("this kernel has no packet sockets: load the module af_packet: %w", err)
+	}
+	return err
+}
+
+// bind has the frames of an EtherType come in.
+func bind(raw syscall.RawConn, etherType uint16, index int) error {
+	return control(raw, func(fd int) error {
+		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(etherType), Ifindex: index})
+	})
+}
+
+// networkOrder returns v as its two bytes are read in the machine's byte order.
+func networkOrder(v uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], v)
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+// control runs f with the socket's descriptor and returns its error.
+func control(raw syscall.RawConn, f func(fd int) error) error {
+	var err error
+	if cerr := raw.Control(func(fd uintptr) { err = f(int(fd)) }); cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+func setOption(raw syscall.RawConn, name string, option int) error {
+	err := control(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_PACKET, option, 1) })
+	if err != nil {
+		return fmt.Errorf("set %s, which needs Linux 5.15 or newer: %w", name, err)
+	}
+	return nil
+}
+
+// setReceiveOptions asks for the kernel's notes on each frame, and for no copies
+// of what this machine itself sends.
+func setReceiveOptions(raw syscall.RawConn) error {
+	return cmp.Or(
+		setOption(raw, "PACKET_AUXDATA", unix.PACKET_AUXDATA),
+		setOption(raw, "PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING),
+	)
+}
+
+func setVnetHeader(raw syscall.RawConn) error {
+	return control(raw, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1)
+	})
+}
+
+// setBuffer sets a buffer's size past the system's limit where that is allowed
+// (CAP_NET_ADMIN), else up to it, and returns the size granted.
+func setBuffer(raw syscall.RawConn, force, plain, size int) (granted int) {
+	size = cmp.Or(size, DefaultBuffer)
+	_ = control(raw, func(fd int) error {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, size)
+		}
+		doubled, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, plain) // socket(7), SO_RCVBUF
+		granted = doubled / 2
+		return err
+	})
+	return granted
+}
+
+// mustBeEthernet refuses devices whose frames have no Ethernet header.
+func mustBeEthernet(raw syscall.RawConn) error {
+	sa, err := address(raw)
+	if err != nil {
+		return err
+	}
+	if sa.Hatype != unix.ARPHRD_ETHER {
+		return fmt.Errorf("not an Ethernet interface (its ARP hardware type is %d): an access port must be one", sa.Hatype)
+	}
+	return nil
+}
+
+func address(raw syscall.RawConn) (*unix.SockaddrLinklayer, error) {
+	var sa unix.Sockaddr
+	err := control(raw, func(fd int) (err error) {
+		sa, err = unix.Getsockname(fd)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ll, ok := sa.(*unix.SockaddrLinklayer)
+	if !ok {
+		return nil, fmt.Errorf("a packet socket has an address of type %T", sa)
+	}
+	return ll, nil
+}

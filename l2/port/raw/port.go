@@ -1,0 +1,114 @@
+// Package raw is an access port over AF_PACKET sockets. The kernel's notes about
+// a frame come along with its bytes: the VLAN tag it stripped, the checksum it
+// has not filled in, the segments a super-frame stands for.
+//
+// A port has two sockets. The kernel reports an error of a packet socket once,
+// to whoever calls next: with one socket a sender would take away the reader's
+// news that the link went down, and an unreadable frame would look to a sender
+// as if one of its own had been refused.
+package raw
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/mdlayher/packet"
+
+	"vxgw/l2/frame"
+	"vxgw/l2/port"
+)
+
+// DefaultBuffer is the size of a socket buffer where Config names none, in
+// bytes. The kernel counts the memory that holds the frames, about twice their
+// length when they are full-sized and more when they are short.
+const DefaultBuffer = 4 << 20
+
+// Config says which interface becomes a port, and how.
+type Config struct {
+	Interface string // its name; with Index given, for messages alone
+	Index     int    // 0: the one of that name
+
+	// Promiscuous has the device pass up frames for any address. An access
+	// port needs it on every device that filters by address.
+	Promiscuous bool
+
+	ReceiveBuffer int // bytes; 0: DefaultBuffer
+	SendBuffer    int // bytes; 0: DefaultBuffer
+}
+
+// Features is what the kernel granted of what Open asked for.
+type Features struct {
+	// Offload is nil when frames carry their checksum and super-frame notes in
+	// both directions. Otherwise it says why not and what to do about it.
+	Offload error
+
+	ReceiveBuffer int // bytes, on the scale of Config
+	SendBuffer    int // bytes, on the scale of Config
+}
+
+// Port is an access port. It implements port.Port.
+type Port struct {
+	// Set once.
+	rx       receiver
+	tx       *packet.Conn
+	txRaw    syscall.RawConn
+	features Features
+
+	closed atomic.Bool
+}
+
+var _ port.Port = (*Port)(nil)
+
+// Open makes a port of an interface in the calling thread's network namespace.
+// The interface may be down: then the first ReadBatch says so, and frames come
+// when it is up. The error wraps unix.ENODEV when there is no such interface and
+// unix.EPERM without CAP_NET_RAW.
+func Open(cfg Config) (*Port, error) {
+	p, err := open(cfg, setVnetHeader)
+	if err != nil {
+		return nil, fmt.Errorf("open port %s: %w", cfg.name(), err)
+	}
+	return p, nil
+}
+
+// ReadBatch is as port.Port has it. A buffer needs more than frame.Headroom
+// bytes; those in front of the frame are overwritten. The frames that
+// Unreadable counts are passed over.
+//
+// A super-frame's Offload agrees with its IP header, and a checksum that a frame
+// needs lies within the frame. Where the kernel said otherwise GSO is GSOOther.
+func (p *Port) ReadBatch(bufs []frame.Buffer) (int, error) { return p.rx.read(bufs) }
+
+// Wake is as port.Port has it. When no ReadBatch waits the next one returns.
+func (p *Port) Wake() { p.rx.wake() }
+
+// Unreadable returns how many frames there were, in all, that the kernel could
+// not hand over: super-frames of a kind that it has no words for, which are
+// UDP_SEGMENT before Linux 6.2, and SCTP.
+func (p *Port) Unreadable() uint64 { return p.rx.unreadable.Load() }
+
+// Overflows is as port.Port has it.
+func (p *Port) Overflows() (uint64, error) {
+	s, err := p.rx.conn.Stats() // reading the counters resets them
+	if err != nil {
+		return 0, err
+	}
+	return uint64(s.Drops), nil
+}
+
+// CarriesOffload is as port.Port has it.
+func (p *Port) CarriesOffload() bool { return p.features.Offload == nil }
+
+// Features returns what the kernel granted.
+func (p *Port) Features() Features { return p.features }
+
+// Close ends the port. Whoever waits in ReadBatch gets net.ErrClosed. A second
+// Close does nothing.
+func (p *Port) Close() error {
+	if p.closed.Swap(true) {
+		return nil
+	}
+	return errors.Join(p.rx.close(), p.tx.Close())
+}
