@@ -28,7 +28,7 @@ func Ethernet(dst, src frame.MAC, etherType uint16, payload []byte) []byte {
 		// It refuses VLAN identifiers only, and there are none.
 		panic(err)
 	}
-	return b
+	return b[:frame.HeaderLen+len(payload)] // it pads, as a NIC does
 }
 
 // Tagged returns a copy of a frame with a VLAN tag behind its addresses, in
