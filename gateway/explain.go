@@ -116,15 +116,17 @@ func typeName(t ethernet.EtherType) string {
 }
 
 func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame) {
-	if v.Learn {
-		x.step("source", "%s would be learned here", f.Src())
-	} else if len(f) >= ethernetHeader {
+	// A frame is told what it was asked, and no more: one that is dropped for
+	// its tag never has its addresses looked up.
+	if v.Reason.AfterSource() {
 		x.source(v, f.Src())
 	}
 	if v.SetECN {
 		x.step("ecn", "the inner ECN field becomes %02b", v.ECN)
 	}
-	x.destination(v, f)
+	if v.Reason.AfterDestination() {
+		x.destination(v, f)
+	}
 	switch v.Kind {
 	case forward.Drop:
 		if v.MTU > 0 {
@@ -144,15 +146,20 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 }
 
 func (x *explainer) source(v forward.Verdict, src frame.MAC) {
-	if e, ok := x.s.FDB.Lookup(v.Domain, src, x.now); ok {
+	e, known := x.s.FDB.Lookup(v.Domain, src, x.now)
+	switch {
+	case known && v.Learn:
+		x.step("source", "%s is known: %s; it would be noted here", src, x.hop(e))
+	case known:
 		x.step("source", "%s is known: %s", src, x.hop(e))
+	case v.Learn:
+		x.step("source", "%s is new, and would be learned here", src)
+	default:
+		x.step("source", "%s is not known, and not learned", src)
 	}
 }
 
 func (x *explainer) destination(v forward.Verdict, f frame.Frame) {
-	if len(f) < ethernetHeader {
-		return
-	}
 	dst := f.Dst()
 	switch e, ok := x.s.FDB.Lookup(v.Domain, dst, x.now); {
 	case dst == frame.Broadcast:

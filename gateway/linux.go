@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/net/bpf"
+
 	"vxgw/l2/port"
 	"vxgw/l2/port/raw"
 	"vxgw/l3/underlay"
@@ -30,12 +32,21 @@ func Linux() (Edges, error) {
 }
 
 func openPort(l path.Link) (port.Port, error) {
-	return raw.Open(raw.Config{Interface: l.Name, Promiscuous: true})
+	return raw.Open(raw.Config{Interface: l.Name, Index: l.Index, Promiscuous: true})
 }
 
 func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
 	return udp.Open(udp.Config{
 		Address: o.Address, Port: o.Port, Queues: o.Queues, TTL: o.TTL,
 		DF: o.DF, Checksum: o.Checksum, ZeroChecksum6: o.ZeroChecksum6,
+		OpenTap: openTap,
 	})
+}
+
+func openTap(etherType uint16, filter []bpf.RawInstruction) (udp.Tap, error) {
+	t, err := raw.OpenTap(etherType, filter)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }

@@ -115,6 +115,22 @@ func (d Direction) String() string {
 	return [...]string{"access", "overlay", "route", "invalid"}[min(d, NumDirections)]
 }
 
+// AfterSource reports whether a frame dropped for r had its source looked up,
+// and so one that was not dropped.
+func (r Reason) AfterSource() bool {
+	return r == None || r == StaticMoved || r == ECN || r == ReservedDestination || r.AfterDestination()
+}
+
+// AfterDestination reports whether a frame dropped for r had its destination
+// looked up, and so one that was not dropped.
+func (r Reason) AfterDestination() bool {
+	switch r {
+	case None, SamePort, SplitHorizon, IsolatedPort, TooBig, NoRemote, NoPort, PortDown:
+		return true
+	}
+	return false
+}
+
 // Occurs reports whether a frame of direction d can be dropped for r.
 func (r Reason) Occurs(d Direction) bool { return r < NumReasons && where[r]&(1<<d) != 0 }
 
