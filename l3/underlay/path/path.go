@@ -25,9 +25,10 @@ type Link struct {
 	Master   string // the bridge, bond, team or VRF it belongs to; "": none
 
 	// Downs counts how often the device went down or away. It never falls
-	// under one name, so a look that finds another Downs than the last one
-	// has missed a flap, if only a quick one. A device that is new may start
-	// above zero.
+	// while Index is the same, not even if the device was away in another
+	// namespace: a look that finds another Index or another Downs than the
+	// last one has missed something, if only a quick flap. A device that is
+	// new may start above zero.
 	Downs uint64
 }
 

@@ -42,21 +42,24 @@ func (m *Monitor) Path(dst, src netip.Addr) (Path, error) {
 
 // explain puts what the kernel says of a route into words.
 func (m *Monitor) explain(dst, src netip.Addr, err error) error {
+	if _, held := m.Holder(src); src.IsValid() && !held && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENETUNREACH)) {
+		// Which of the two it is depends on the kernel's age.
+		return fmt.Errorf("no path from %v to %v: no interface holds %v (%w)", src, dst, src, err)
+	}
+	kind := ""
 	switch {
 	case errors.Is(err, unix.ENETUNREACH):
 		return fmt.Errorf("no route to %v: add one, as in `ip route add %v via ROUTER` (%w)", dst, host(dst), err)
 	case errors.Is(err, unix.EHOSTUNREACH):
-		return fmt.Errorf("the route to %v is an unreachable route: `ip route get %v` shows it (%w)", dst, dst, err)
+		kind = "an unreachable"
 	case errors.Is(err, unix.EACCES):
-		return fmt.Errorf("the route to %v is a prohibit route: `ip route get %v` shows it (%w)", dst, dst, err)
+		kind = "a prohibit"
 	case errors.Is(err, unix.EINVAL):
-		// The kernel has one word for both.
-		if _, held := m.Holder(src); src.IsValid() && !held {
-			return fmt.Errorf("no path from %v to %v: no interface holds %v (%w)", src, dst, src, err)
-		}
-		return fmt.Errorf("the route to %v is a blackhole route: `ip route get %v` shows it (%w)", dst, dst, err)
+		kind = "a blackhole"
+	default:
+		return fmt.Errorf("path to %v: %w", dst, err)
 	}
-	return fmt.Errorf("path to %v: %w", dst, err)
+	return fmt.Errorf("the route to %v is %s route: `ip route show to match %v` has it (%w)", dst, kind, dst, err)
 }
 
 // host is a as a prefix of its own.

@@ -18,8 +18,9 @@ type state struct {
 	neighbours map[neighbour]frame.MAC
 
 	// downs is where Downs of a device that appears begins: above that of any
-	// that has gone, so that it does not fall under one name without a
-	// memory of every name there ever was.
+	// that has gone. One that comes back from another namespace keeps its
+	// index, and this way its Downs has grown without a memory of every index
+	// there ever was.
 	downs uint64
 }
 

@@ -1,0 +1,385 @@
+package path
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+
+	"vxgw/l2/frame"
+)
+
+// attribute encodes one netlink attribute.
+func attribute(typ uint16, value ...byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofRtAttr+len(value)))
+	b = binary.NativeEndian.AppendUint16(b, typ)
+	b = append(b, value...)
+	return append(b, make([]byte, -len(b)&3)...)
+}
+
+func u32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
+
+// linkMessage is a struct ifinfomsg and the attributes that matter.
+func linkMessage(d device) []byte {
+	b := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(b[4:], uint32(d.Index))
+	flags, oper := uint32(0), byte(2)
+	if d.AdminUp {
+		flags |= unix.IFF_UP
+	}
+	if d.Carrier {
+		flags |= unix.IFF_LOWER_UP
+		oper = operUp
+	}
+	binary.NativeEndian.PutUint32(b[8:], flags)
+	return slices.Concat(b,
+		attribute(unix.IFLA_IFNAME, append([]byte(d.Name), 0)...),
+		attribute(unix.IFLA_MTU, u32(uint32(d.MTU))...),
+		attribute(unix.IFLA_ADDRESS, d.MAC[:]...),
+		attribute(unix.IFLA_OPERSTATE, oper),
+		attribute(unix.IFLA_MASTER, u32(uint32(d.master))...),
+		attribute(unix.IFLA_CARRIER_UP_COUNT, u32(d.carrierUps)...),
+		attribute(unix.IFLA_CARRIER_DOWN_COUNT, u32(d.carrierDowns)...))
+}
+
+func TestFallsBetweenTwoMessages(t *testing.T) {
+	at := func(up bool, ups, downs uint32) *device {
+		return &device{Link: Link{AdminUp: up, Carrier: up}, carrierUps: ups, carrierDowns: downs}
+	}
+	for _, c := range []struct {
+		name    string
+		old, is *device
+		want    uint64
+	}{
+		{"stays up", at(true, 1, 0), at(true, 1, 0), 0},
+		{"goes down", at(true, 1, 0), at(false, 1, 1), 1},
+		{"is set down and keeps its carrier", at(true, 1, 0), at(false, 1, 0), 1},
+		{"comes up", at(false, 1, 1), at(true, 2, 1), 0},
+		{"flaps once unseen", at(true, 1, 0), at(true, 2, 1), 1},
+		{"flaps thrice unseen", at(true, 1, 0), at(true, 4, 3), 3},
+		{"flaps and ends down", at(true, 1, 0), at(false, 3, 3), 3},
+		{"down, up and down again", at(false, 1, 1), at(false, 2, 2), 1},
+		{"down, flaps and ends up", at(false, 1, 1), at(true, 3, 2), 1},
+		{"set down first, carrier lost later", at(false, 1, 0), at(false, 1, 1), 0},
+		{"counters wrap", at(true, 1<<32-1, 1<<32-1), at(true, 1, 1), 2},
+	} {
+		if got := fallsBetween(c.old, c.is); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestMessagesThatAreNotAboutALink(t *testing.T) {
+	port := linkMessage(device{Link: Link{Name: "eth0", Index: 5}})
+	port[0] = unix.AF_BRIDGE
+	wireless := make([]byte, unix.SizeofIfInfomsg)
+	wireless[4] = 5
+	s := newState()
+	s.apply(unix.RTM_NEWLINK, linkMessage(device{Link: Link{Name: "eth0", Index: 5, MTU: 1500}}))
+	for _, c := range []struct {
+		name string
+		typ  uint16
+		body []byte
+	}{
+		{"a bridge tells that a port left it", unix.RTM_DELLINK, port},
+		{"a bridge tells of a port", unix.RTM_NEWLINK, port},
+		{"a wireless event without a name", unix.RTM_NEWLINK, wireless},
+		{"an address of another family", unix.RTM_NEWADDR, []byte{unix.AF_MPLS, 0, 0, 0, 5, 0, 0, 0}},
+		{"a forwarding entry of a bridge", unix.RTM_NEWNEIGH, append([]byte{unix.AF_BRIDGE}, make([]byte, 11)...)},
+		{"nothing at all", unix.RTM_NEWLINK, nil},
+		{"an unknown type", 0xffff, port},
+	} {
+		if e := s.apply(c.typ, c.body); e != 0 {
+			t.Errorf("%s: changed something (%d)", c.name, e)
+		}
+	}
+	if l, ok := s.linkByName("eth0"); !ok || l.MTU != 1500 {
+		t.Errorf("link %+v, %v", l, ok)
+	}
+}
+
+func TestOnlyNewsIsSignalled(t *testing.T) {
+	s := newState()
+	d := device{Link: Link{Name: "eth0", Index: 5, MTU: 1500}}
+	if s.apply(unix.RTM_NEWLINK, linkMessage(d)) != facts {
+		t.Error("a new link is no news")
+	}
+	if s.apply(unix.RTM_NEWLINK, linkMessage(d)) != 0 {
+		t.Error("the same again is news")
+	}
+	d.MTU = 1600
+	if s.apply(unix.RTM_NEWLINK, linkMessage(d)) != facts {
+		t.Error("another MTU is no news")
+	}
+	if s.apply(unix.RTM_DELLINK, linkMessage(d)) != facts || s.apply(unix.RTM_DELLINK, linkMessage(d)) != 0 {
+		t.Error("a link goes once")
+	}
+	if s.apply(unix.RTM_NEWROUTE, nil) != routing {
+		t.Error("a route is not about routing")
+	}
+}
+
+func TestMasterThatIsNotKnown(t *testing.T) {
+	s := newState()
+	s.apply(unix.RTM_NEWLINK, linkMessage(device{Link: Link{Name: "eth0", Index: 5}, master: 9}))
+	if l, _ := s.linkByName("eth0"); l.Master != "interface 9" {
+		t.Errorf("master %q: a port of something must not look free", l.Master)
+	}
+}
+
+// addressMessage is a struct ifaddrmsg and its attributes.
+func addressMessage(index int, flags uint8, local, peer string) []byte {
+	p := netip.MustParsePrefix(local)
+	family := byte(unix.AF_INET)
+	if p.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	b := append([]byte{family, byte(p.Bits()), flags, 0}, u32(uint32(index))...)
+	if peer == "" {
+		return append(b, attribute(unix.IFA_ADDRESS, p.Addr().AsSlice()...)...)
+	}
+	b = append(b, attribute(unix.IFA_ADDRESS, netip.MustParseAddr(peer).AsSlice()...)...)
+	return append(b, attribute(unix.IFA_LOCAL, p.Addr().AsSlice()...)...)
+}
+
+func TestWhichAddressesAreHeld(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		body  []byte
+		addr  string
+		holds bool
+	}{
+		{"IPv4", addressMessage(5, 0, "192.0.2.1/24", ""), "192.0.2.1", true},
+		{"point to point, ours", addressMessage(5, 0, "192.0.2.1/32", "192.0.2.2"), "192.0.2.1", true},
+		{"point to point, the peer's", addressMessage(5, 0, "192.0.2.1/32", "192.0.2.2"), "192.0.2.2", false},
+		{"IPv6", addressMessage(5, unix.IFA_F_PERMANENT, "2001:db8::1/64", ""), "2001:db8::1", true},
+		{"tentative", addressMessage(5, unix.IFA_F_TENTATIVE, "2001:db8::1/64", ""), "2001:db8::1", false},
+		{"optimistic", addressMessage(5, unix.IFA_F_TENTATIVE|unix.IFA_F_OPTIMISTIC, "2001:db8::1/64", ""), "2001:db8::1", true},
+		{"duplicate", addressMessage(5, unix.IFA_F_DADFAILED, "2001:db8::1/64", ""), "2001:db8::1", false},
+		{"on an unknown link", addressMessage(6, 0, "192.0.2.1/24", ""), "192.0.2.1", false},
+	} {
+		s := newState()
+		s.apply(unix.RTM_NEWLINK, linkMessage(device{Link: Link{Name: "eth0", Index: 5}}))
+		s.apply(unix.RTM_NEWADDR, c.body)
+		if l, ok := s.holder(netip.MustParseAddr(c.addr)); ok != c.holds || ok && l.Name != "eth0" {
+			t.Errorf("%s: %v %v", c.name, l, ok)
+		}
+		s.apply(unix.RTM_DELADDR, c.body)
+		if l, ok := s.holder(netip.MustParseAddr(c.addr)); ok {
+			t.Errorf("%s: still held by %v", c.name, l)
+		}
+	}
+}
+
+// An address that the check finds in use elsewhere is no longer held.
+func TestAddressThatFailsTheCheckIsLetGo(t *testing.T) {
+	s := newState()
+	s.apply(unix.RTM_NEWLINK, linkMessage(device{Link: Link{Name: "eth0", Index: 5}}))
+	s.apply(unix.RTM_NEWADDR, addressMessage(5, unix.IFA_F_OPTIMISTIC|unix.IFA_F_TENTATIVE, "2001:db8::1/64", ""))
+	s.apply(unix.RTM_NEWADDR, addressMessage(5, unix.IFA_F_DADFAILED|unix.IFA_F_TENTATIVE, "2001:db8::1/64", ""))
+	if _, ok := s.holder(netip.MustParseAddr("2001:db8::1")); ok {
+		t.Error("still held")
+	}
+}
+
+func TestNeighbourIsForgottenWhenItFails(t *testing.T) {
+	hop := neighbour{5, netip.MustParseAddr("192.0.2.2")}
+	msg := func(state uint16) []byte {
+		b := append([]byte{unix.AF_INET, 0, 0, 0}, u32(5)...)
+		b = binary.NativeEndian.AppendUint16(b, state)
+		b = append(b, 0, 0)
+		b = append(b, attribute(unix.NDA_DST, 192, 0, 2, 2)...)
+		return append(b, attribute(unix.NDA_LLADDR, 2, 0, 0, 0, 0, 1)...)
+	}
+	s := newState()
+	for _, c := range []struct {
+		typ   uint16
+		state uint16
+		news  effect
+		known bool
+	}{
+		{unix.RTM_NEWNEIGH, unix.NUD_INCOMPLETE, 0, false},
+		{unix.RTM_NEWNEIGH, unix.NUD_REACHABLE, facts, true},
+		{unix.RTM_NEWNEIGH, unix.NUD_STALE, 0, true},
+		{unix.RTM_NEWNEIGH, unix.NUD_FAILED, facts, false},
+		{unix.RTM_NEWNEIGH, unix.NUD_PERMANENT, facts, true},
+		{unix.RTM_DELNEIGH, unix.NUD_PERMANENT, facts, false},
+	} {
+		if e := s.apply(c.typ, msg(c.state)); e != c.news {
+			t.Errorf("type %d state %#x: news %d, want %d", c.typ, c.state, e, c.news)
+		}
+		if _, known := s.neighbours[hop]; known != c.known {
+			t.Errorf("type %d state %#x: known %v, want %v", c.typ, c.state, known, c.known)
+		}
+	}
+}
+
+func TestVXLANInfo(t *testing.T) {
+	port := attribute(unix.IFLA_VXLAN_PORT, 0x12, 0xb5)
+	local6 := attribute(unix.IFLA_VXLAN_LOCAL6, make([]byte, 16)...)
+	for _, c := range []struct {
+		name string
+		data []byte
+		want vxlan
+	}{
+		{"no address", port, vxlan{4789, true, false}},
+		{"IPv4", slices.Concat(port, attribute(unix.IFLA_VXLAN_LOCAL, 192, 0, 2, 1)), vxlan{4789, true, false}},
+		{"IPv6", slices.Concat(local6, port), vxlan{4789, false, true}},
+		{"IPv6 group", slices.Concat(attribute(unix.IFLA_VXLAN_GROUP6, make([]byte, 16)...), port), vxlan{4789, false, true}},
+		{"external", slices.Concat(port, attribute(unix.IFLA_VXLAN_COLLECT_METADATA, 1)), vxlan{4789, true, true}},
+		{"not external", slices.Concat(port, attribute(unix.IFLA_VXLAN_COLLECT_METADATA, 0)), vxlan{4789, true, false}},
+	} {
+		info := slices.Concat(attribute(unix.IFLA_INFO_KIND, []byte("vxlan\x00")...), attribute(unix.IFLA_INFO_DATA|unix.NLA_F_NESTED, c.data...))
+		if kind, got := parseLinkInfo(info); kind != "vxlan" || got != c.want {
+			t.Errorf("%s: %s %+v, want %+v", c.name, kind, got, c.want)
+		}
+	}
+	other := slices.Concat(attribute(unix.IFLA_INFO_DATA, port...), attribute(unix.IFLA_INFO_KIND, []byte("veth")...))
+	if kind, v := parseLinkInfo(other); kind != "veth" || v != (vxlan{}) {
+		t.Errorf("another kind: %s %+v", kind, v)
+	}
+}
+
+// consistent is what must hold of any state.
+func consistent(s *state) error {
+	for name, index := range s.names {
+		if d, ok := s.devices[index]; !ok || d.Name != name {
+			return fmt.Errorf("name %q leads to %+v (%v)", name, d, ok)
+		}
+	}
+	for index, d := range s.devices {
+		if d.Index != index || d.Name == "" {
+			return fmt.Errorf("device %d is %+v", index, d)
+		}
+		if _, ok := s.names[d.Name]; !ok {
+			return fmt.Errorf("device %d cannot be found as %q", index, d.Name)
+		}
+	}
+	for n, mac := range s.neighbours {
+		if mac.IsZero() || !n.addr.IsValid() {
+			return fmt.Errorf("neighbour %+v is %v", n, mac)
+		}
+	}
+	return nil
+}
+
+// Against a slow, obvious model: a host with devices whose names are unique at
+// any time. The state hears of each step, or of some at once by a full reading.
+func TestStateFollowsAHost(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := newState()
+		host := map[int]device{}     // what is
+		least := map[int]uint64{} // Downs must not fall under one index
+		index := rapid.IntRange(1, 4)
+		name := rapid.SampledFrom([]string{"a", "b", "c", "d"})
+		heard := true // the last step was told of
+		tell := func(typ uint16, d device) {
+			if heard = rapid.Bool().Draw(t, "heard"); heard {
+				s.apply(typ, linkMessage(d))
+			}
+		}
+		taken := func(n string) bool {
+			return slices.ContainsFunc(slices.Collect(maps.Values(host)), func(d device) bool { return d.Name == n })
+		}
+		lost := false
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				i, n := index.Draw(t, "index"), name.Draw(t, "name")
+				d, there := host[i]
+				if taken(n) {
+					if !there {
+						t.Skip("no free name")
+					}
+					n = d.Name
+				}
+				d.Index, d.Name, d.MTU = i, n, rapid.IntRange(1280, 9000).Draw(t, "mtu")
+				d.master = index.Draw(t, "master")
+				d.AdminUp = rapid.Bool().Draw(t, "up")
+				if was := d.Carrier; was != rapid.Bool().Draw(t, "carrier") {
+					d.Carrier = !was
+					if was {
+						d.carrierDowns++
+					} else {
+						d.carrierUps++
+					}
+				}
+				host[i] = d
+				tell(unix.RTM_NEWLINK, d)
+				lost = lost || !heard
+			},
+			"delete": func(t *rapid.T) {
+				i := index.Draw(t, "index")
+				d, there := host[i]
+				if !there {
+					t.Skip("not there")
+				}
+				delete(host, i)
+				tell(unix.RTM_DELLINK, d)
+				lost = lost || !heard
+			},
+			"read all": func(t *rapid.T) {
+				var dump []message
+				for _, d := range host {
+					dump = append(dump, message{unix.RTM_NEWLINK, linkMessage(d)})
+				}
+				s.replace(dump)
+				lost = false
+			},
+			"": func(t *rapid.T) {
+				for i, d := range s.devices {
+					if d.Downs < least[i] {
+						t.Fatalf("device %d: downs fell from %d to %d", i, least[i], d.Downs)
+					}
+					least[i] = d.Downs
+				}
+				if lost {
+					return
+				}
+				if err := consistent(s); err != nil {
+					t.Fatal(err)
+				}
+				if len(s.devices) != len(host) {
+					t.Fatalf("%d devices, want %d", len(s.devices), len(host))
+				}
+				for _, d := range host {
+					got, ok := s.linkByName(d.Name)
+					want := d.Link
+					want.Downs, want.Master = got.Downs, got.Master
+					if !ok || got != want {
+						t.Fatalf("%s: %+v, want %+v", d.Name, got, want)
+					}
+					if m, ok := host[d.master]; ok && got.Master != m.Name {
+						t.Fatalf("%s belongs to %s, want %s", d.Name, got.Master, m.Name)
+					}
+				}
+			},
+		})
+	})
+}
+
+// Whatever the bytes, nothing panics and the state stays consistent.
+func FuzzApply(f *testing.F) {
+	up := device{Link: Link{Name: "eth0", Index: 5, MTU: 1500, AdminUp: true, Carrier: true, MAC: frame.MAC{2}}}
+	f.Add(uint16(unix.RTM_NEWLINK), linkMessage(up), uint16(unix.RTM_DELLINK), linkMessage(up))
+	f.Add(uint16(unix.RTM_NEWADDR), addressMessage(5, 0, "192.0.2.1/24", "192.0.2.2"), uint16(unix.RTM_DELADDR), addressMessage(5, 0, "2001:db8::1/64", ""))
+	f.Add(uint16(unix.RTM_NEWNEIGH), slices.Concat([]byte{unix.AF_INET, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0}, attribute(unix.NDA_DST, 192, 0, 2, 2), attribute(unix.NDA_LLADDR, 2, 0, 0, 0, 0, 1)), uint16(unix.RTM_NEWROUTE), []byte{})
+	f.Fuzz(func(t *testing.T, typ1 uint16, b1 []byte, typ2 uint16, b2 []byte) {
+		s := newState()
+		s.apply(unix.RTM_NEWLINK, linkMessage(up))
+		for _, m := range append([]message{{typ1, b1}, {typ2, b2}}, split(b1)...) {
+			s.apply(m.typ, m.body)
+			if d, ok := parseLink(m.body); ok && m.typ == unix.RTM_NEWLINK && d.Name == up.Name && d.Index != up.Index {
+				return // two devices of one name: no kernel says that
+			}
+			if err := consistent(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.replace([]message{{typ1, b1}, {typ2, b2}})
+	})
+}
