@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
@@ -19,6 +20,11 @@ type accessWorker struct {
 	dev  port.Port
 	bufs []frame.Buffer
 
+	// heard is set when spanning tree was heard on a port that is to be shut
+	// down then. The supervisor reads it: a worker never waits for a lock that
+	// is held by who waits for the worker.
+	heard *atomic.Bool
+
 	carrier
 	tally batchTally
 	tx    *transmit
@@ -29,8 +35,8 @@ type accessWorker struct {
 	now  uint32
 }
 
-func newAccessWorker(gw *Gateway, id forward.PortID, dev port.Port) *accessWorker {
-	w := &accessWorker{gw: gw, id: id, dev: dev, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
+func newAccessWorker(gw *Gateway, id forward.PortID, dev port.Port, heard *atomic.Bool) *accessWorker {
+	w := &accessWorker{gw: gw, id: id, dev: dev, heard: heard, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
 	w.tx = newTransmit(gw, int(id), &w.tally)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
 	return w
@@ -98,8 +104,8 @@ func (w *accessWorker) carryOut(v forward.Verdict, b *frame.Buffer) {
 	case forward.Flood:
 		w.flood(v, b)
 	case forward.Drop:
-		if v.Shutdown {
-			w.gw.shutDown(w.id)
+		if v.Shutdown && !w.heard.Swap(true) {
+			w.gw.nudge()
 		}
 		if v.MTU > 0 {
 			w.answerTooBig(b, v.MTU)

@@ -93,14 +93,3 @@ func (g *Gateway) newVTEP(a netipAddr) forward.VTEPID {
 	g.up.pathsStale.Store(true)
 	return id
 }
-
-// shutDown takes a port out of service because spanning tree was heard on it
-// (bpdu = "shutdown"). The link going down and up again puts it back.
-func (g *Gateway) shutDown(id forward.PortID) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if p := g.port(id); p != nil && !p.bpduSeen {
-		p.bpduSeen = true
-		g.nudge()
-	}
-}

@@ -80,7 +80,7 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	o := forward.Outer{From: p.From, TOS: p.TOS, Fragmented: p.Fragmented, Truncated: p.Truncated}
 	d, r := w.snap.ClassifyOverlay(o, p.Bytes())
 	if r != forward.None {
-		w.tally.drop(r)
+		w.refuse(r)
 		return
 	}
 	from := w.vtep(p.From)
@@ -97,6 +97,16 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 		ip.SetFrameECN(f, v.ECN)
 	}
 	w.carryOut(v, f)
+}
+
+// refuse counts a packet that was dropped before its inner frame was looked at.
+// One that was put together from fragments is in underlay.Refused already, by
+// fragments where the underlay sees them.
+func (w *overlayWorker) refuse(r forward.Reason) {
+	if r == forward.OuterFragment {
+		return
+	}
+	w.tally.drop(r)
 }
 
 // vtep returns the sender's number; a VTEP not heard of before is given one.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"vxgw/config"
 	"vxgw/gateway/forward"
@@ -34,8 +35,8 @@ type portState struct {
 	worker *accessWorker
 	done   chan struct{} // closed when worker has ended
 
-	bpduSeen  bool   // shut down by spanning tree
-	overflows uint64 // frames the kernel had no room for, all devices so far
+	bpduSeen  atomic.Bool // shut down by spanning tree; a worker sets it
+	overflows uint64      // frames the kernel had no room for, all devices so far
 }
 
 func (g *Gateway) addPorts() {
@@ -43,15 +44,6 @@ func (g *Gateway) addPorts() {
 		id, _ := g.tables.Port(c.Interface)
 		g.ports = append(g.ports, &portState{id: id, cfg: c, state: Absent})
 	}
-}
-
-func (g *Gateway) port(id forward.PortID) *portState {
-	for _, p := range g.ports {
-		if p.id == id {
-			return p
-		}
-	}
-	return nil
 }
 
 // reconcilePort opens, closes or follows one port.
@@ -104,7 +96,7 @@ func (g *Gateway) openPort(p *portState, link path.Link) bool {
 		return false
 	}
 	p.link, p.dev, p.done = link, dev, make(chan struct{})
-	p.worker = newAccessWorker(g, p.id, dev)
+	p.worker = newAccessWorker(g, p.id, dev, &p.bpduSeen)
 	go func(w *accessWorker, done chan struct{}) {
 		defer close(done)
 		w.run()
@@ -116,13 +108,13 @@ func (g *Gateway) openPort(p *portState, link path.Link) bool {
 func (g *Gateway) followLink(p *portState, link path.Link) {
 	flapped := link.Downs != p.link.Downs
 	if flapped {
-		p.bpduSeen = false
+		p.bpduSeen.Store(false)
 	}
-	up, state, why := linkState(link, p.bpduSeen)
+	up, state, why := linkState(link, p.bpduSeen.Load())
 	changed := state != p.state || link.MTU != p.link.MTU || p.state != Up && up
 	p.link = link
 	if changed {
-		g.tables.SetPort(p.id, tables.PortState{Dev: p.dev, Up: up, MTU: link.MTU})
+		g.tables.SetPort(p.id, tables.PortState{Dev: p.dev, Up: up, Shut: p.bpduSeen.Load(), MTU: link.MTU})
 		g.up.pathsStale.Store(true)
 	} else if flapped {
 		g.tables.FlushPort(p.id)

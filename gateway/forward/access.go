@@ -66,6 +66,8 @@ func (s *Snapshot) FromAccess(in PortID, f Input, now uint32) Verdict {
 // checkAccess asks what needs no table: length and tags.
 func checkAccess(p *Port, f Input) Reason {
 	switch {
+	case p.Shut:
+		return PortDown
 	case len(f.Frame) < frame.HeaderLen:
 		return TooShort
 	case f.Tag.Present && (f.Tag.TPID != frame.TypeVLAN || f.Tag.VID() != 0 || p.DropPriority):

@@ -25,6 +25,7 @@ func TestFromAccess(t *testing.T) {
 		{name: "a source that moved is learned", in: acc2, f: eth(ra, h1, local), want: Verdict{Kind: ToVTEP, VTEP: vtepA, Learn: true}},
 		{name: "a MAC moves here from a VTEP", in: acc1, f: eth(h2, ra, local), want: Verdict{Kind: ToPort, Port: acc2, Learn: true}},
 
+		{name: "a port that was shut down", in: shut, f: eth(h2, h1, local), want: Verdict{Kind: Drop, Reason: PortDown, Domain: dom4000}},
 		{name: "runt", in: acc1, f: eth(h2, h1, local)[:13], want: Verdict{Kind: Drop, Reason: TooShort}},
 		{name: "nothing", in: acc1, f: frame.Frame{}, want: Verdict{Kind: Drop, Reason: TooShort}},
 		{name: "14 bytes are a frame", in: acc1, f: eth(h2, h1, local)[:14], want: Verdict{Kind: ToPort, Port: acc2}},

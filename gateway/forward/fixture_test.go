@@ -25,6 +25,7 @@ const (
 	tunnel2
 	guard // in VNI 4000, with bpdu = "shutdown"
 	strictPrio
+	shut // in VNI 4000, heard spanning tree
 )
 
 const (
@@ -83,6 +84,7 @@ func testSnapshot() *Snapshot {
 			tunnel:     {Name: "tunnel", Domain: dom4000, Up: true, BPDU: BPDUTunnel},
 			tunnel2:    {Name: "tunnel2", Domain: dom4000, Up: true, BPDU: BPDUTunnel},
 			guard:      {Name: "guard", Domain: dom4000, Up: true, BPDU: BPDUShutdown},
+			shut:       {Name: "shut", Domain: dom4000, BPDU: BPDUShutdown, Shut: true},
 			strictPrio: {Name: "prio", Domain: dom5000, Up: true, DropPriority: true},
 		},
 		VTEPs: []VTEP{vtepA: {Addr: addrA}, vtepB: {Addr: addrB}, vtepC: {Addr: netip.MustParseAddr("192.0.2.66"), MaxFrame: 1464}},

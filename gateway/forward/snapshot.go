@@ -59,6 +59,7 @@ type Port struct {
 	Name         string
 	Domain       fdb.Domain
 	Up           bool
+	Shut         bool // taken out of service: nothing comes in either
 	Isolated     bool
 	BPDU         BPDU
 	DropPriority bool // VID-0 tags are refused

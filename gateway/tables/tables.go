@@ -66,9 +66,10 @@ func (t *Tables) change(edit func(*forward.Snapshot)) {
 
 // PortState is what the host says of a port.
 type PortState struct {
-	Dev port.Port // nil: absent
-	Up  bool      // it can carry frames
-	MTU int       // longest IP packet, in bytes; 0: not known
+	Dev  port.Port // nil: absent
+	Up   bool      // it can carry frames
+	Shut bool      // it was taken out of service, and nothing may come in
+	MTU  int       // longest IP packet, in bytes; 0: not known
 }
 
 // SetPort tells forwarding of a port's device. MACs learned on a port that is
@@ -79,7 +80,7 @@ func (t *Tables) SetPort(id forward.PortID, st PortState) {
 	t.change(func(s *forward.Snapshot) {
 		s.Ports = clone(s.Ports)
 		p := &s.Ports[id]
-		p.Dev, p.Up, p.MTU = st.Dev, st.Up && st.Dev != nil, st.MTU
+		p.Dev, p.Up, p.Shut, p.MTU = st.Dev, st.Up && st.Dev != nil, st.Shut, st.MTU
 	})
 	if !st.Up {
 		t.flush(func() { t.fdb.FlushHop(forward.PortHop(id)) })
