@@ -16,6 +16,10 @@ type source struct {
 	file  string
 	text  string
 	lines []int // byte offset of the start of each line
+
+	// The place found last. Elements of one long line are asked about in
+	// order; counting each from the start of the line would take minutes.
+	lastOff, lastLine, lastCol int
 }
 
 func newSource(file, text string) *source {
@@ -40,7 +44,13 @@ func (s *source) at(off int) (line, col int) {
 		off-- // the TOML library may point inside of a character
 	}
 	line = sort.SearchInts(s.lines, off+1)
-	return line, utf8.RuneCountInString(s.text[s.lines[line-1]:off]) + 1
+	from, col := s.lines[line-1], 1
+	if line == s.lastLine && off >= s.lastOff {
+		from, col = s.lastOff, s.lastCol
+	}
+	col += utf8.RuneCountInString(s.text[from:off])
+	s.lastOff, s.lastLine, s.lastCol = off, line, col
+	return line, col
 }
 
 // problem makes a Problem at a byte offset. The message is kept to one line,

@@ -62,9 +62,12 @@ func (b *builder) join(s section, v *VNI) {
 	}
 }
 
+// maxNear is among how many VRFs a misspelt name is looked for.
+const maxNear = 100
+
 func (b *builder) declare(name string) string {
 	var names []string
-	for _, v := range b.cfg.VRFs {
+	for _, v := range b.cfg.VRFs[:min(len(b.cfg.VRFs), maxNear)] {
 		names = append(names, v.Name)
 	}
 	if near := nearest(name, names); near != "" {
