@@ -561,3 +561,51 @@ func TestWithoutVnetHeaders(t *testing.T) {
 		t.Errorf("an unfinished frame: %+v", got.Offload)
 	}
 }
+
+// What the kernel cannot hand over is passed over and counted.
+func TestUnreadableFrames(t *testing.T) {
+	a, b := newPair(t)
+	refusals := []unix.Errno{unix.EINVAL, unix.ENOMEM}
+	b.rx.receive = func(fd uintptr) bool {
+		if len(refusals) == 0 {
+			return b.rx.tryReceive(fd)
+		}
+		b.rx.errno, refusals = refusals[0], refusals[1:]
+		return true
+	}
+	send(t, a, makeFrame(100))
+	if got := newReader(t, b).next(isTest); got.Len != 100 || b.Unreadable() != 2 {
+		t.Errorf("%d bytes, %d unreadable", got.Len, b.Unreadable())
+	}
+	b.rx.receive = func(uintptr) bool { b.rx.errno = unix.EFAULT; return true }
+	if err := readError(b); !errors.Is(err, unix.EFAULT) {
+		t.Errorf("an error of our own making: %v", err)
+	}
+}
+
+// Without auxdata nobody knows whether there was a tag.
+func TestFramesWithoutAuxdata(t *testing.T) {
+	a, b := newPair(t)
+	setAuxdata := func(on int) {
+		must(t, control(b.rx.raw, func(fd int) error {
+			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, on)
+		}))
+	}
+	setAuxdata(0)
+	got := make(chan int, 1)
+	go func() {
+		bufs := frame.NewBuffers(port.BatchSize, 2000)
+		_, err := b.ReadBatch(bufs)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- bufs[0].Len
+	}()
+	send(t, a, withTag(makeFrame(100), frame.TypeVLAN, 1))
+	poll(t, func() bool { return b.Unreadable() == 1 })
+	setAuxdata(1)
+	send(t, a, makeFrame(101))
+	if n := <-got; n != 101 {
+		t.Errorf("got %d bytes", n)
+	}
+}
