@@ -1,0 +1,58 @@
+package udp
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// controlLen is the room for control messages of one datagram, in bytes: more
+// than the two integers take that are asked for.
+const controlLen = 64
+
+// wordLen is the alignment of control messages, the machine's word in bytes
+// (cmsg(3)).
+const wordLen = unix.SizeofCmsghdr - 8
+
+// ancillary is what the kernel tells of a datagram beside its bytes.
+type ancillary struct {
+	tos        uint8
+	fragmented bool
+}
+
+// parseControl reads the control messages of one datagram. It stops at one that
+// is malformed, which the kernel does not write.
+func parseControl(b []byte) (a ancillary) {
+	for len(b) >= unix.SizeofCmsghdr {
+		n := cmsgLen(b)
+		if n < unix.SizeofCmsghdr || n > uint64(len(b)) {
+			return a
+		}
+		level := int32(binary.NativeEndian.Uint32(b[wordLen:]))
+		typ := int32(binary.NativeEndian.Uint32(b[wordLen+4:]))
+		a.add(level, typ, b[unix.SizeofCmsghdr:n])
+		b = b[min((n+wordLen-1)&^(wordLen-1), uint64(len(b))):]
+	}
+	return a
+}
+
+// cmsgLen reads cmsg_len, a size_t.
+func cmsgLen(b []byte) uint64 {
+	if wordLen == 8 {
+		return binary.NativeEndian.Uint64(b)
+	}
+	return uint64(binary.NativeEndian.Uint32(b))
+}
+
+func (a *ancillary) add(level, typ int32, data []byte) {
+	switch {
+	case level == unix.SOL_IP && typ == unix.IP_TOS && len(data) >= 1:
+		a.tos = data[0]
+	case level == unix.SOL_IPV6 && typ == unix.IPV6_TCLASS && len(data) >= 4:
+		a.tos = uint8(binary.NativeEndian.Uint32(data))
+	case level == unix.SOL_IP && typ == unix.IP_RECVFRAGSIZE,
+		level == unix.SOL_IPV6 && typ == unix.IPV6_RECVFRAGSIZE:
+		// The message is there for packets that came in fragments only.
+		a.fragmented = true
+	}
+}

@@ -1,0 +1,178 @@
+package udp
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// option is one integer socket option.
+type option struct {
+	name       string
+	level, opt int
+	value      int
+}
+
+func (o option) set(fd int) error {
+	if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
+		return fmt.Errorf("set %s: %w", o.name, err)
+	}
+	return nil
+}
+
+// listen makes a socket, has prepare look at it before it gets its address, and
+// binds it.
+func listen(network, address string, prepare func(fd int) error) (net.PacketConn, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return control(c, prepare)
+	}}
+	return lc.ListenPacket(context.Background(), network, address)
+}
+
+// control runs f on a socket.
+func control(c syscall.RawConn, f func(fd int) error) error {
+	var ferr error
+	if err := c.Control(func(fd uintptr) { ferr = f(int(fd)) }); err != nil {
+		return err
+	}
+	return ferr
+}
+
+// listenUDP makes the socket of one receive queue.
+//
+// Queues share their port by SO_REUSEPORT, which would let any other process of
+// the same user in, a second gateway with half of the packets. So the first
+// queue binds without it, which fails when anybody has the port, and becomes
+// ready to share only then. A second gateway's first queue cannot get in beside
+// that. A single queue never shares.
+func listenUDP(cfg *Config, queue int) (*net.UDPConn, error) {
+	first, share := queue == 0, cfg.Queues > 1
+	pc, err := listen(family(cfg, "udp"), netip.AddrPortFrom(cfg.Address, cfg.Port).String(), func(fd int) error {
+		if err := setAll(fd, receiveOptions(cfg)); err != nil {
+			return err
+		}
+		if !first {
+			if err := reusePort.set(fd); err != nil {
+				return err
+			}
+		}
+		return setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := pc.(*net.UDPConn)
+	if first && share {
+		raw, err := c.SyscallConn()
+		if err == nil {
+			err = control(raw, reusePort.set)
+		}
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+var reusePort = option{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}
+
+func receiveOptions(cfg *Config) []option {
+	if cfg.Address.Is4() {
+		return []option{
+			{"IP_RECVTOS", unix.SOL_IP, unix.IP_RECVTOS, 1},
+			{"IP_RECVFRAGSIZE", unix.SOL_IP, unix.IP_RECVFRAGSIZE, 1},
+		}
+	}
+	opts := []option{
+		{"IPV6_RECVTCLASS", unix.SOL_IPV6, unix.IPV6_RECVTCLASS, 1},
+		{"IPV6_RECVFRAGSIZE", unix.SOL_IPV6, unix.IPV6_RECVFRAGSIZE, 1},
+	}
+	if cfg.ZeroChecksum6 {
+		opts = append(opts, option{"UDP_NO_CHECK6_RX", unix.SOL_UDP, unix.UDP_NO_CHECK6_RX, 1})
+	}
+	return opts
+}
+
+// listenRaw makes a socket that sends packets whose IP header is already there.
+func listenRaw(cfg *Config) (*net.IPConn, error) {
+	pc, err := listen(family(cfg, "ip")+":255", cfg.Address.String(), func(fd int) error {
+		if err := setAll(fd, sendOptions(cfg)); err != nil {
+			return err
+		}
+		if err := refuseAll(fd); err != nil {
+			return err
+		}
+		return setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, cfg.SendBuffer)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pc.(*net.IPConn), nil
+}
+
+// sendOptions keep the kernel from fragmenting: with PMTUDISC_PROBE it looks at
+// the device's MTU and at nothing it has learned of the path, and what is longer
+// comes back as EMSGSIZE. RECVERR has it say so, by ENOBUFS, when the device's
+// queue is full. What else it puts aside for a reader of errors stays within the
+// receive buffer, which is made small.
+func sendOptions(cfg *Config) []option {
+	if cfg.Address.Is4() {
+		return []option{
+			{"IP_HDRINCL", unix.SOL_IP, unix.IP_HDRINCL, 1},
+			{"IP_MTU_DISCOVER", unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE},
+			{"IP_RECVERR", unix.SOL_IP, unix.IP_RECVERR, 1},
+			{"SO_BROADCAST", unix.SOL_SOCKET, unix.SO_BROADCAST, 0},
+			{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, 0},
+		}
+	}
+	return []option{
+		{"IPV6_HDRINCL", unix.SOL_IPV6, unix.IPV6_HDRINCL, 1},
+		{"IPV6_MTU_DISCOVER", unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE},
+		{"IPV6_RECVERR", unix.SOL_IPV6, unix.IPV6_RECVERR, 1},
+		{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, 0},
+	}
+}
+
+// refuseAll keeps packets out of a socket that nobody reads. raw(7) says that
+// an IPPROTO_RAW socket receives nothing; it receives packets of protocol 255.
+func refuseAll(fd int) error {
+	prog, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
+	if err != nil {
+		return err
+	}
+	filter := []unix.SockFilter{{Code: prog[0].Op, Jt: prog[0].Jt, Jf: prog[0].Jf, K: prog[0].K}}
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &filter[0]})
+	return os.NewSyscallError("attach filter", err)
+}
+
+func setAll(fd int, opts []option) error {
+	for _, o := range opts {
+		if err := o.set(fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setBuffer sets a buffer's size beyond the host's limit if it may, and up to
+// the limit if not.
+func setBuffer(fd, force, plain, size int) error {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) == nil {
+		return nil
+	}
+	return option{"buffer size", unix.SOL_SOCKET, plain, size}.set(fd)
+}
+
+func family(cfg *Config, network string) string {
+	if cfg.Address.Is4() {
+		return network + "4"
+	}
+	return network + "6"
+}
