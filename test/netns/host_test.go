@@ -275,11 +275,13 @@ func TestVXLANOuterHeader(t *testing.T) {
 			}
 			must(t, a.DelFDB("vx0", frame.MAC{}, local.Next().Next()))
 
-			ipLen, proto, ttl := 20, 23, 22
+			typ, ipLen, proto, ttl := frame.TypeIPv4, 20, 23, 22
 			if local.Is6() {
-				ipLen, proto, ttl = 40, 20, 21
+				typ, ipLen, proto, ttl = frame.TypeIPv6, 40, 20, 21
 			}
-			capture, err := b.Capture("und0", Only(func(f []byte) bool { return len(f) > proto && f[proto] == unix.IPPROTO_UDP }))
+			capture, err := b.Capture("und0", Only(func(f []byte) bool {
+				return frame.Frame(f).Type() == typ && f[proto] == unix.IPPROTO_UDP
+			}))
 			must(t, err)
 			inner := packet.Numbered(mac2, mac1, 5)
 			must(t, a.Send("vx0", inner))

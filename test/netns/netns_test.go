@@ -3,6 +3,7 @@ package netns
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -145,6 +146,43 @@ func TestDoNeverLeavesAThreadInside(t *testing.T) {
 			t.Errorf("a thread of the pool is in %s, home is %s", id, home)
 		}
 	}
+}
+
+// A thread that cannot go home must end, not go back to the pool.
+func TestDoEndsAThreadThatCannotGoHome(t *testing.T) {
+	n := newNS(t, "")
+	home, tid := threadNamespace(t), 0
+	must(t, n.Do(func() error {
+		tid = unix.Gettid()
+		return dropSysAdmin() // so that setns is refused
+	}))
+	if tid == os.Getpid() {
+		return // the first thread never ends; the runtime lays it to rest
+	}
+	task := fmt.Sprintf("/proc/self/task/%d", tid)
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
+		if _, err := os.Stat(task); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the thread is still there")
+		}
+	}
+	if id := threadNamespace(t); id != home {
+		t.Errorf("a thread is in %s, home is %s", id, home)
+	}
+}
+
+// dropSysAdmin takes CAP_SYS_ADMIN from the calling thread.
+func dropSysAdmin() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
+	}
+	data[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
+	data[0].Permitted &^= 1 << unix.CAP_SYS_ADMIN
+	return unix.Capset(&header, &data[0])
 }
 
 func TestDoPassesOnHowTheFunctionEnded(t *testing.T) {

@@ -30,7 +30,7 @@ var defaultFeatures = []string{"tx", "sg", "tso", "uso", "gso", "gro"}
 
 // Offloads turns offloads of a device on or off. A feature is a word of
 // `ethtool -K` (rx, tx, sg, tso, uso, gso, gro, rxvlan, txvlan) or the kernel's
-// own name for one, as in /usr/sbin/ethtool -k; with none given it is tx, sg,
+// own name for one, as `ethtool -k` shows it; with none given it is tx, sg,
 // tso, uso, gso and gro. What the device cannot change is left as it is, and
 // an error when it was the only thing asked for under that name.
 func (n *NS) Offloads(dev string, on bool, features ...string) error {

@@ -96,11 +96,11 @@ func (p *pinger) listen() (err error) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return p.setDF(c)
 	}}
-	any := netip.IPv4Unspecified()
+	from := netip.IPv4Unspecified()
 	if p.dst.Is6() {
-		any = netip.IPv6Unspecified()
+		from = netip.IPv6Unspecified()
 	}
-	p.conn, err = lc.ListenPacket(context.Background(), p.network, any.String())
+	p.conn, err = lc.ListenPacket(context.Background(), p.network, from.String())
 	return err
 }
 

@@ -375,6 +375,43 @@ func TestPathIsTheRoutes(t *testing.T) {
 	}
 }
 
+// What a router has said about the path's MTU counts (RFC 1191, RFC 8201).
+func TestPathKnowsWhatPathMTUDiscoveryLearned(t *testing.T) {
+	n, router := underlay(t)
+	behind := newNS(t)
+	must(t, netns.Veth(router, "narrow", behind, "eth0", netns.VethOptions{MTU: 1400}))
+	must(t, router.Forward())
+	for _, c := range []struct{ dst, bits, hop, net, via, back string }{
+		{"203.0.113.7", "/24", "203.0.113.1", "203.0.113.0/24", "192.0.2.254", "192.0.2.0/24"},
+		{"2001:db8:1::7", "/64", "2001:db8:1::1", "2001:db8:1::/64", "2001:db8::ff", "2001:db8::/64"},
+	} {
+		must(t, router.AddAddr("narrow", c.hop+c.bits))
+		must(t, behind.AddAddr("eth0", c.dst+c.bits))
+		must(t, behind.AddRoute(netns.Route{To: c.back, Via: c.hop}))
+		must(t, n.AddRoute(netns.Route{To: c.net, Via: c.via}))
+	}
+	m := follow(t, n)
+	for _, dst := range []string{"203.0.113.7", "2001:db8:1::7"} {
+		to := netip.MustParseAddr(dst)
+		if p, err := m.Path(to, netip.Addr{}); err != nil || p.MTU != 1600 {
+			t.Fatalf("before: %+v, %v", p, err)
+		}
+		for end := time.Now().Add(patience); ; {
+			// Too long for the router, which says so.
+			if got, err := n.Ping(t.Context(), to, 1, netns.PingOptions{Size: 1472, DF: true, Timeout: 20 * time.Millisecond}); got != 0 {
+				t.Fatalf("ping: %d answers, %v", got, err)
+			}
+			p, err := m.Path(to, netip.Addr{})
+			if err == nil && p.MTU == 1400 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("after: %+v, %v", p, err)
+			}
+		}
+	}
+}
+
 func TestPathFromAnAddressThatIsNotHere(t *testing.T) {
 	n, _ := underlay(t)
 	m := follow(t, n)

@@ -273,7 +273,7 @@ func consistent(s *state) error {
 func TestStateFollowsAHost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newState()
-		host := map[int]device{}     // what is
+		host := map[int]device{}  // what is
 		least := map[int]uint64{} // Downs must not fall under one index
 		index := rapid.IntRange(1, 4)
 		name := rapid.SampledFrom([]string{"a", "b", "c", "d"})
