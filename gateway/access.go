@@ -85,7 +85,7 @@ func (w *accessWorker) frame(b *frame.Buffer) {
 		return
 	}
 	forward.PopTag(b)
-	in := forward.Input{Frame: b.Bytes(), Tag: b.Tag, Size: wireSize(b)}
+	in := forward.Input{Frame: b.Bytes(), Tag: b.Tag, Size: wireSize(b.Bytes(), b.Offload)}
 	v := w.snap.FromAccess(w.id, in, w.now)
 	w.tally.verdict(v)
 	if v.Learn {

@@ -53,9 +53,15 @@ type carrier struct {
 
 // toPort queues one copy for an access port: with what the kernel left undone
 // where the port carries that, finished where not.
+//
+// The kernel compares an ordinary frame with the device's MTU, and a super-frame
+// not: its segments are compared here.
 func (c *carrier) toPort(to forward.PortID, f []byte, o frame.Offload) {
-	dev := c.tx.snap.Ports[to].Dev
+	p := &c.tx.snap.Ports[to]
+	dev := p.Dev
 	switch {
+	case o.GSO != frame.GSONone && p.MTU > 0 && wireSize(f, o) > p.MTU+frame.HeaderLen:
+		c.tally.lose(forward.TooBig)
 	case o.None(), dev != nil && dev.CarriesOffload():
 		c.tx.port(to, f, o)
 	case o.GSO == frame.GSONone:
@@ -165,19 +171,29 @@ func (c *carrier) tooBig(f []byte, mtu int) []byte {
 	return b[:ip.TooBig(b, f, mtu)]
 }
 
-// wireSize returns the longest frame that will stand on a wire for b, in bytes:
+// wireSize returns the longest frame that will stand on a wire for f, in bytes:
 // for a super-frame the headers and one segment.
-func wireSize(b *frame.Buffer) int {
-	o := &b.Offload
+func wireSize(f []byte, o frame.Offload) int {
 	if o.GSO == frame.GSONone {
-		return b.Len
+		return len(f)
 	}
-	l4, f := int(o.ChecksumStart), b.Bytes()
+	end := transportAt(f, o)
 	switch {
 	case o.GSO == frame.GSOUDP:
-		l4 += ip.UDPHeaderLen
-	case l4+ip.TCPHeaderLen <= len(f):
-		l4 += ip.TCP(f[l4:]).HeaderLen()
+		end += ip.UDPHeaderLen
+	case end+ip.TCPHeaderLen <= len(f):
+		end += ip.TCP(f[end:]).HeaderLen()
 	}
-	return min(b.Len, l4+int(o.SegmentSize))
+	return min(len(f), end+int(o.SegmentSize))
+}
+
+// transportAt returns where a super-frame's transport header starts.
+func transportAt(f []byte, o frame.Offload) int {
+	switch {
+	case o.NeedsChecksum:
+		return int(o.ChecksumStart)
+	case frame.Frame(f).Type() == frame.TypeIPv4 && len(f) > frame.HeaderLen:
+		return frame.HeaderLen + ip.IPv4(f[frame.HeaderLen:]).HeaderLen()
+	}
+	return frame.HeaderLen + ip.IPv6HeaderLen
 }

@@ -35,8 +35,8 @@ type portState struct {
 	worker *accessWorker
 	done   chan struct{} // closed when worker has ended
 
-	bpduSeen  atomic.Bool // shut down by spanning tree; a worker sets it
-	overflows uint64      // frames the kernel had no room for, all devices so far
+	bpduSeen   atomic.Bool // shut down by spanning tree; a worker sets it
+	unreadable uint64      // what was added to the ledger already, of dev
 }
 
 func (g *Gateway) addPorts() {
@@ -95,7 +95,7 @@ func (g *Gateway) openPort(p *portState, link path.Link) bool {
 		g.setState(p, Refused, fmt.Sprintf("cannot open %s: %v", link.Name, err))
 		return false
 	}
-	p.link, p.dev, p.done = link, dev, make(chan struct{})
+	p.link, p.dev, p.done, p.unreadable = link, dev, make(chan struct{}), 0
 	p.worker = newAccessWorker(g, p.id, dev, &p.bpduSeen)
 	go func(w *accessWorker, done chan struct{}) {
 		defer close(done)
@@ -163,15 +163,19 @@ func (g *Gateway) setState(p *portState, s State, why string) {
 	g.log.Warn("port "+string(s), "port", p.cfg.Interface, "reason", why, "was", string(was))
 }
 
-// pollPort adds what the kernel dropped for want of room.
+// pollPort adds what the kernel could not hand over: for want of room, or
+// because it has no words for it.
 func (g *Gateway) pollPort(p *portState) {
 	if p.dev == nil {
 		return
 	}
-	n, err := p.dev.Overflows()
-	if err != nil || n == 0 {
-		return
+	lost := &g.ledger.lost[forward.Access]
+	if n, err := p.dev.Overflows(); err == nil {
+		lost[forward.RxOverflow].Add(n)
 	}
-	p.overflows += n
-	g.ledger.lost[forward.Access][forward.RxOverflow].Add(n)
+	if d, ok := p.dev.(interface{ Unreadable() uint64 }); ok {
+		n := d.Unreadable()
+		lost[forward.RxUnreadable].Add(n - p.unreadable)
+		p.unreadable = n
+	}
 }

@@ -40,6 +40,7 @@ const (
 	PortDown
 	TxFailed
 	RxOverflow
+	RxUnreadable
 	NumReasons
 )
 
@@ -80,6 +81,7 @@ var texts = [NumReasons]text{
 	BadIPHeader:         {"bad_ip_header", "an IP header that is malformed", "look for a faulty sender"},
 	PortDown:            {"port_down", "the port it belongs to is down or absent", "see `vxgw show ports`"},
 	TxFailed:            {"tx_failed", "the kernel refused to send it", "see the log for the error and its mend"},
+	RxUnreadable:        {"rx_unreadable", "a super-frame of a kind that the kernel cannot hand over whole", "turn that offload off where the frames come from (UDP segmentation needs Linux 6.2), or off at the port: ethtool -K PORT rx-udp-gro-forwarding off gro off"},
 	RxOverflow:          {"rx_overflow", "more frames came than could be read", "give the gateway more CPU or workers"},
 }
 
@@ -141,7 +143,7 @@ var where = [NumReasons]uint8{
 	ReservedDestination: both, StaticMoved: both, SamePort: in, SplitHorizon: over, IsolatedPort: in,
 	UnknownVNI: over, VTEPNotAllowed: over, VXLANFlags: over, VXLANReserved: over,
 	OuterMalformed: over, OuterFragment: over, OuterChecksum: over, ECN: over,
-	TooBig: both, NoRemote: in, NoPort: over, PortDown: both, TxFailed: both, RxOverflow: both,
+	TooBig: both, NoRemote: in, NoPort: over, PortDown: both, TxFailed: both, RxOverflow: both, RxUnreadable: in,
 }
 
 const (
