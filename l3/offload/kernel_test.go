@@ -54,13 +54,28 @@ func run(t *testing.T, line string) {
 	}
 }
 
+// running waits until an interface of the thread's namespace moves frames: a
+// moment after it is set up it still drops them.
+func running(t *testing.T, name string) *net.Interface {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		ifi, err := net.InterfaceByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ifi.Flags&net.FlagRunning != 0 {
+			return ifi
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not come up", name)
+		}
+	}
+}
+
 // packetSocket opens a raw socket on an interface of the thread's namespace.
 func packetSocket(t *testing.T, name string, vnet int) int {
 	t.Helper()
-	ifi, err := net.InterfaceByName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ifi := running(t, name)
 	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -154,6 +169,103 @@ func TestCutIsWhatTheKernelCuts(t *testing.T) {
 	}
 }
 
+// A host's VXLAN over the veth pair: its super-frames reach a packet socket with
+// the tunnel around them. The segments are those that the kernel makes when it
+// may not leave them to the device; only the first ID of the outer header is
+// drawn anew for each.
+func TestCutInsideATunnelIsWhatTheKernelCuts(t *testing.T) {
+	for _, tc := range []struct{ name, options string }{
+		{"IPv4", "local 192.0.2.2 remote 192.0.2.1 noudpcsum"},
+		{"IPv4 with checksum", "local 192.0.2.2 remote 192.0.2.1 udpcsum"},
+		{"IPv6", "local 2001:db8::2 remote 2001:db8::1"},
+		{"IPv6 without checksum", "local 2001:db8::2 remote 2001:db8::1 udp6zerocsumtx"},
+	} {
+		t.Run(tc.name, func(t *testing.T) { cutInsideATunnel(t, tc.options) })
+	}
+}
+
+func cutInsideATunnel(t *testing.T, options string) {
+	inNamespace(t)
+	run(t, "ip link add out0 type veth peer name in0")
+	for _, name := range []string{"out0", "in0"} {
+		run(t, "ip link set "+name+" mtu 9500 addrgenmode none up")
+	}
+	run(t, "ip link set out0 address "+macA.String())
+	run(t, "ip addr add 192.0.2.2/24 dev out0")
+	run(t, "ip addr add 2001:db8::2/64 dev out0 nodad")
+	run(t, "ip neigh add 192.0.2.1 lladdr "+macB.String()+" dev out0")
+	run(t, "ip neigh add 2001:db8::1 lladdr "+macB.String()+" dev out0")
+	run(t, "ip link add vtep0 type vxlan id 1000 dstport 4789 "+options)
+	run(t, "ip link set vtep0 mtu 9000 addrgenmode none up")
+	run(t, "ethtool -K in0 gro off")
+	running(t, "out0")
+	vtep, in := packetSocket(t, "vtep0", 1), packetSocket(t, "in0", 1)
+
+	s := NewSegmenter(headroom)
+	for name, sh := range map[string]shape{"TCP over IPv4": tcp4(20000), "TCP over IPv6": tcp6(20001), "UDP over IPv4": udp4(5000), "UDP over IPv6": udp6(5001)} {
+		inner, o := sh.super(t)
+		run(t, "ethtool -K out0 tx on sg on tso on gso on")
+		if err := sendOffloaded(vtep, inner, o); errors.Is(err, unix.EINVAL) && sh.udp {
+			t.Logf("%s: this kernel does not take UDP_SEGMENT from a packet socket", name)
+			continue
+		} else if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		whole := receiveOffloaded(t, in)
+		run(t, "ethtool -K out0 tx off sg off tso off gso off")
+		if err := sendOffloaded(vtep, inner, o); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var want [][]byte
+		for range sh.segments(t) {
+			want = append(want, receiveOffloaded(t, in)[10:])
+		}
+		f, note := whole[10:], o
+		note.ChecksumStart = binary.NativeEndian.Uint16(whole[6:])
+		if note.ChecksumStart <= o.ChecksumStart {
+			t.Fatalf("%s: the kernel did not leave the tunnel's frame whole", name)
+		}
+		if frame.Frame(f).Type() == frame.TypeIPv4 {
+			copyID(f, want[0])
+		}
+		segs, ok := s.Cut(f, note)
+		if !ok {
+			t.Fatalf("%s: refused", name)
+		}
+		sameSegments(t, name, segs, want)
+	}
+}
+
+// copyID gives the IPv4 packet in f the ID of the one in from.
+func copyID(f, from []byte) {
+	copy(f[14+4:14+6], from[14+4:14+6])
+	f[14+10], f[14+11] = 0, 0
+	binary.BigEndian.PutUint16(f[14+10:], ^slowSum(f[14:34]))
+}
+
+// receiveOffloaded reads the next VXLAN packet with a frame from macA inside, with
+// the virtio-net header in front of it.
+func receiveOffloaded(t *testing.T, fd int) []byte {
+	t.Helper()
+	b := make([]byte, 1<<17)
+	for {
+		n, err := unix.Read(fd, b)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := 10 + 14 + 20 + 8 + 8 // the frame inside
+		if n > 100 && b[10+12] == 0x86 {
+			at += 20
+		}
+		if n > 100 && bytes.Equal(b[at+6:at+12], macA) {
+			return b[:n]
+		}
+	}
+}
+
 // The checksums are, byte for byte, those of the kernel.
 func TestFinishChecksumIsWhatTheKernelFills(t *testing.T) {
 	out, in := pair(t)
@@ -212,6 +324,7 @@ func TestInferBehindAKernelVTEP(t *testing.T) {
 	run(t, "ip link set out0 up")
 	run(t, "ip link add vtep0 type vxlan id 1000 local 192.0.2.2 remote 192.0.2.1 dstport 4789 noudpcsum")
 	run(t, "ip link set vtep0 mtu 1450 addrgenmode none up")
+	running(t, "out0")
 	vtep := packetSocket(t, "vtep0", 1)
 
 	segmenter := NewSegmenter(headroom)

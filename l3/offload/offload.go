@@ -3,8 +3,9 @@
 // for many segments. Both are fine within one machine. On a wire, or in a
 // tunnel, they are silent loss.
 //
-// Only the outermost IP packet of a frame is looked at. When it is a tunnel's,
-// what it carries belongs to whoever ends that tunnel.
+// Infer looks at the outermost IP packet of a frame alone. When it is a tunnel's,
+// what it carries belongs to whoever ends that tunnel. FinishChecksum and Cut
+// reach into a tunnel where the kernel's note says so.
 package offload
 
 import (

@@ -1,8 +1,6 @@
 package offload
 
 import (
-	"encoding/binary"
-
 	"vxgw/l2/frame"
 	"vxgw/l3/ip"
 )
@@ -47,6 +45,11 @@ func NewSegmenter(headroom int) *Segmenter {
 // segmentation makes of it, each with its checksums complete. The payload is not
 // copied. A super-frame no longer than one segment gives one.
 //
+// A host's own tunnel may be around what is to be cut (VXLAN, Geneve or another
+// in UDP, GRE, IP in IP): ChecksumStart is then behind the tunnel's headers, and
+// each segment gets its own copy of them. One tunnel is what the kernel puts
+// together; there may be no more.
+//
 // It reports false when o is no kind of segmentation that can be done here or
 // does not describe f: lengths that do not agree, a segment size of zero, more
 // than MaxSegments segments. The segments, and the Segmenter's memory that they
@@ -56,7 +59,7 @@ func (s *Segmenter) Cut(f []byte, o frame.Offload) ([]Segment, bool) {
 	if !ok {
 		return nil, false
 	}
-	payload := f[c.body:c.p.end]
+	payload := f[c.body:c.end]
 	size := int(o.SegmentSize)
 	n := max(1, (len(payload)+size-1)/size)
 	stride := s.headroom + c.body
@@ -71,148 +74,4 @@ func (s *Segmenter) Cut(f []byte, o frame.Offload) ([]Segment, bool) {
 		s.segments[i] = Segment{Head: head, Body: body}
 	}
 	return s.segments[:n], true
-}
-
-// cut is what all segments of one super-frame have in common.
-type cut struct {
-	p    packet
-	udp  bool
-	body int // where the payload starts
-	size int // payload bytes of a segment, but the last
-
-	ipSum uint16 // sum of the IPv4 header without total length, ID and checksum
-	id    uint16 // ID of the first segment
-
-	bare   bool   // UDP over IPv4 without a checksum stays so
-	pseudo uint16 // sum of the pseudo-header without its length
-	seq    uint32
-	flags  ip.TCPFlags
-}
-
-// newCut checks that o describes f.
-func newCut(f []byte, o frame.Offload) (c cut, ok bool) {
-	p, ok := locate(f)
-	if !ok || o.SegmentSize == 0 {
-		return c, false
-	}
-	// Padding is for frames below the Ethernet minimum. Bytes behind the
-	// packet of a longer one mean that a length lies.
-	const minFrame = 60
-	if p.end != len(f) && len(f) > minFrame {
-		return c, false
-	}
-	c = cut{p: p, size: int(o.SegmentSize)}
-	if !c.transport(f, o.GSO) || !c.checksum(f, o) {
-		return c, false
-	}
-	if p.kind == ipv4 {
-		c.network(f)
-	}
-	return c, true
-}
-
-// transport reads the L4 header and finds the payload.
-func (c *cut) transport(f []byte, gso frame.GSO) bool {
-	l4 := f[c.p.l4:c.p.end]
-	switch {
-	case gso == frame.GSOTCPv4 && c.p.kind == ipv4, gso == frame.GSOTCPv6 && c.p.kind != ipv4:
-		if c.p.proto != ip.ProtoTCP || len(l4) < ip.TCPHeaderLen {
-			return false
-		}
-		h := ip.TCP(l4)
-		c.seq, c.flags = h.Seq(), h.Flags()
-		c.body = c.p.l4 + h.HeaderLen()
-		return h.HeaderLen() >= ip.TCPHeaderLen && c.body <= c.p.end
-	case gso == frame.GSOUDP:
-		if c.p.proto != ip.ProtoUDP || len(l4) < ip.UDPHeaderLen || ip.UDP(l4).Length() != len(l4) {
-			return false
-		}
-		c.udp = true
-		c.body = c.p.l4 + ip.UDPHeaderLen
-		return true
-	}
-	return false
-}
-
-// checksum finds the sum that the segments' checksums start from.
-func (c *cut) checksum(f []byte, o frame.Offload) bool {
-	at, n := ip.TCPChecksumAt, c.p.end-c.p.l4
-	if c.udp {
-		at = ip.UDPChecksumAt
-	}
-	field := binary.BigEndian.Uint16(f[c.p.l4+at:])
-	if o.NeedsChecksum {
-		// The sender's own partial sum, with its length taken out: it is right
-		// also where the addresses in the pseudo-header are not those in the
-		// IP header, as with an IPv6 Routing header.
-		c.pseudo = ip.Add(field, ^uint16(n))
-		return int(o.ChecksumStart) == c.p.l4 && int(o.ChecksumAt) == at
-	}
-	c.bare = c.udp && c.p.kind == ipv4 && field == 0
-	c.pseudo = c.p.pseudoSum(f, 0)
-	return c.p.kind != ipv6Routed
-}
-
-// network keeps what the segments' IPv4 headers are made from.
-func (c *cut) network(f []byte) {
-	h := ip.IPv4(f[l3:c.p.l4])
-	c.id = h.ID()
-	c.ipSum = ip.Sum(h, 0)
-	for _, field := range [...]uint16{uint16(h.TotalLen()), h.ID(), h.Checksum()} {
-		c.ipSum = ip.Add(c.ipSum, ^field)
-	}
-}
-
-// patch makes the headers in h those of segment i with payload body.
-func (c *cut) patch(h, body []byte, i int, last bool) {
-	n := c.body - c.p.l4 + len(body) // L4 header and payload
-	if c.p.kind == ipv4 {
-		c.patchIPv4(ip.IPv4(h[l3:]), c.p.l4-l3+n, i)
-	} else {
-		ip.IPv6(h[l3:]).SetPayloadLen(c.p.l4 - l3 - ip.IPv6HeaderLen + n)
-	}
-	if c.udp {
-		c.patchUDP(ip.UDP(h[c.p.l4:]), body, n)
-	} else {
-		c.patchTCP(ip.TCP(h[c.p.l4:]), body, n, i, last)
-	}
-}
-
-// patchIPv4 counts the ID up from segment to segment, as the kernel does.
-func (c *cut) patchIPv4(h ip.IPv4, total, i int) {
-	id := c.id + uint16(i)
-	h.SetTotalLen(total)
-	h.SetID(id)
-	h.SetChecksum(^ip.Add(ip.Add(c.ipSum, uint16(total)), id))
-}
-
-func (c *cut) patchUDP(h ip.UDP, body []byte, n int) {
-	h.SetLength(n)
-	h.SetChecksum(0)
-	if c.bare {
-		return
-	}
-	h.SetChecksum(ip.NonZero(^c.l4Sum(h, body, n)))
-}
-
-// patchTCP gives the segment its place in the stream. What ends the stream or a
-// push goes with the last segment; "I have reduced my window" is said once, with
-// the first (RFC 3168 section 6.1.2).
-func (c *cut) patchTCP(h ip.TCP, body []byte, n, i int, last bool) {
-	flags := c.flags
-	if i > 0 {
-		flags &^= ip.CWR
-	}
-	if !last {
-		flags &^= ip.FIN | ip.PSH
-	}
-	h.SetSeq(c.seq + uint32(i*c.size))
-	h.SetFlags(flags)
-	h.SetChecksum(0)
-	h.SetChecksum(^c.l4Sum(h, body, n))
-}
-
-// l4Sum sums pseudo-header, L4 header and payload; n is the length of both.
-func (c *cut) l4Sum(h, body []byte, n int) uint16 {
-	return ip.Sum(body, ip.Sum(h, ip.Add(c.pseudo, uint16(n))))
 }

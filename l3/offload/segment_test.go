@@ -268,6 +268,12 @@ func FuzzCut(f *testing.F) {
 		b, o := s.super(f)
 		f.Add(b, uint8(o.GSO), o.SegmentSize, o.NeedsChecksum, o.ChecksumStart, o.ChecksumAt)
 	}
+	for _, w := range wrappings {
+		in := tcp4(100)
+		in.size = 40
+		b, o := w.super(f, in)
+		f.Add(b, uint8(o.GSO), o.SegmentSize, o.NeedsChecksum, o.ChecksumStart, o.ChecksumAt)
+	}
 	s := NewSegmenter(headroom)
 	f.Fuzz(func(t *testing.T, b []byte, gso uint8, size uint16, needs bool, start, at uint16) {
 		o := frame.Offload{GSO: frame.GSO(gso), SegmentSize: size, NeedsChecksum: needs, ChecksumStart: start, ChecksumAt: at}
@@ -301,7 +307,8 @@ func TestCutAllocates(t *testing.T) {
 	s := NewSegmenter(headroom)
 	f4, o4 := tcp4(60000).super(t)
 	f6, o6 := udp6(60000).super(t)
-	if n := testing.AllocsPerRun(20, func() { s.Cut(f4, o4); s.Cut(f6, o6) }); n != 0 {
+	ft, ot := wrappings[1].super(t, tcp4(60000))
+	if n := testing.AllocsPerRun(20, func() { s.Cut(f4, o4); s.Cut(f6, o6); s.Cut(ft, ot) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
