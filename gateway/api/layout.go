@@ -11,14 +11,15 @@ import (
 // columns are. A longer table goes on from there without being held in memory.
 const sampleRows = 1000
 
-// minLast is the least that the last column is clipped to, in characters.
-const minLast = 20
+// minClip is the least that a cell is clipped to, in characters.
+const minClip = 20
 
 // column is one column of a table.
 type column struct {
 	head     string
 	right    bool // numbers end under each other
 	optional bool // left out while no row has anything in it
+	clip     bool // shortened to fit the line; for the last column
 }
 
 // layout writes rows as a table whose columns stand under each other. An empty
@@ -26,7 +27,7 @@ type column struct {
 type layout struct {
 	w       *bufio.Writer
 	columns []column
-	limit   int // characters in a line, at which the last column is clipped; 0: none
+	limit   int // characters in a line, to which a column may be clipped; 0: none
 
 	held    [][]string
 	widths  []int // nil until settled
@@ -108,8 +109,8 @@ func (t *layout) write(cells []string) error {
 		switch {
 		case t.columns[i].right:
 			line.WriteString(pad + cell)
-		case i == last && t.limit > 0:
-			line.WriteString(clip(cell, max(minLast, t.limit-used)))
+		case t.columns[i].clip && t.limit > 0:
+			line.WriteString(clip(cell, max(minClip, t.limit-used)))
 		case i == last:
 			line.WriteString(cell)
 		default:

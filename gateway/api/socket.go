@@ -65,7 +65,7 @@ func listenSocket(path string, log *slog.Logger) (net.Listener, error) {
 // makeDir makes a directory that everybody may pass through, whatever the umask
 // of the process is. One that is there stays as it is.
 func makeDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
 	if err := os.MkdirAll(dir, dirMode); err != nil {

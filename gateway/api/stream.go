@@ -29,17 +29,21 @@ func stream[T any](ctx context.Context, w http.ResponseWriter, rows iter.Seq[T])
 	out := &pacedWriter{w: w, control: http.NewResponseController(w), end: time.Now().Add(streamTimeout)}
 	buf := bufio.NewWriterSize(out, streamBuffer)
 	buf.WriteByte('[')
-	sep := "\n"
+	sep, whole := "\n", true
 	for row := range rows {
 		buf.WriteString(sep)
 		sep = ",\n"
-		if !writeJSON(buf, row) || ctx.Err() != nil {
-			panic(http.ErrAbortHandler) // net/http's way to say: close without a proper end
+		// Leave the loop before giving up: a panic would unwind the source too.
+		if whole = writeJSON(buf, row) && ctx.Err() == nil; !whole {
+			break
 		}
 	}
-	buf.WriteString("\n]\n")
-	if buf.Flush() != nil {
-		panic(http.ErrAbortHandler)
+	if whole {
+		buf.WriteString("\n]\n")
+		whole = buf.Flush() == nil
+	}
+	if !whole {
+		panic(http.ErrAbortHandler) // net/http's way to say: close without a proper end
 	}
 }
 

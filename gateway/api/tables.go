@@ -17,7 +17,7 @@ const listWidth = 24
 type View struct {
 	VNI   uint32    // only this VNI; 0: all
 	Zeros bool      // drops: the reasons that did not occur too
-	Width int       // characters in a line, at which the last column is clipped; 0: no clipping
+	Width int       // characters in a line, to which what a drop means is clipped; 0: no clipping
 	Now   time.Time // what "ago" is counted from
 }
 
@@ -171,7 +171,7 @@ func (v View) datapath(r DatapathRow) []string {
 	return []string{r.Interface, r.Mode, attached, r.Reason}
 }
 
-var dropColumns = []column{{head: "REASON"}, {head: "DIRECTION"}, {head: "COUNT", right: true}, {head: "MEANING"}}
+var dropColumns = []column{{head: "REASON"}, {head: "DIRECTION"}, {head: "COUNT", right: true}, {head: "MEANING", clip: true}}
 
 // drops lists what occurred and the sum of it; with Zeros what did not, too.
 func (v View) drops(w io.Writer, rows iter.Seq2[DropRow, error]) error {

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+const wantMetrics = `
+# HELP vxgw_build_info The program that runs; always 1.
+# TYPE vxgw_build_info gauge
+# HELP vxgw_bytes_total Bytes of the frames in vxgw_frames_total, from the destination MAC on, without FCS and without what VXLAN adds.
+# TYPE vxgw_bytes_total counter
+vxgw_bytes_total{direction="rx",port="",vni="10010"} 500
+vxgw_bytes_total{direction="rx",port="",vni="16777215"} 0
+vxgw_bytes_total{direction="rx",port="enp129s0f1np1",vni=""} 0
+vxgw_bytes_total{direction="rx",port="eth1",vni=""} 98304
+vxgw_bytes_total{direction="tx",port="",vni="10010"} 600
+vxgw_bytes_total{direction="tx",port="",vni="16777215"} 0
+vxgw_bytes_total{direction="tx",port="enp129s0f1np1",vni=""} 0
+vxgw_bytes_total{direction="tx",port="eth1",vni=""} 1190
+# HELP vxgw_datapath_info How the frames of an interface are moved: 1 while it is attached, else 0.
+# TYPE vxgw_datapath_info gauge
+vxgw_datapath_info{interface="enp129s0f1np1",mode="raw"} 0
+vxgw_datapath_info{interface="eth1",mode="raw"} 1
+# HELP vxgw_drops_total Frames dropped, by reason and by where they came from.
+# TYPE vxgw_drops_total counter
+vxgw_drops_total{direction="access",reason="tagged_frame"} 3
+vxgw_drops_total{direction="overlay",reason="ecn"} 41
+vxgw_drops_total{direction="overlay",reason="too_big"} 0
+# HELP vxgw_frames_total Frames that came in (rx) or went out (tx), by access port or, on the overlay side, by VNI; each copy of a flooded frame counts.
+# TYPE vxgw_frames_total counter
+vxgw_frames_total{direction="rx",port="",vni="10010"} 5
+vxgw_frames_total{direction="rx",port="",vni="16777215"} 0
+vxgw_frames_total{direction="rx",port="enp129s0f1np1",vni=""} 0
+vxgw_frames_total{direction="rx",port="eth1",vni=""} 1204
+vxgw_frames_total{direction="tx",port="",vni="10010"} 6
+vxgw_frames_total{direction="tx",port="",vni="16777215"} 0
+vxgw_frames_total{direction="tx",port="enp129s0f1np1",vni=""} 0
+vxgw_frames_total{direction="tx",port="eth1",vni=""} 17
+# HELP vxgw_learn_refused_total MACs that a limit kept from being learned; their frames are forwarded all the same.
+# TYPE vxgw_learn_refused_total counter
+vxgw_learn_refused_total{reason="port_limit"} 7
+vxgw_learn_refused_total{reason="table_full"} 0
+# HELP vxgw_macs Entries of the forwarding database.
+# TYPE vxgw_macs gauge
+vxgw_macs{origin="learned",vni="10010"} 1
+vxgw_macs{origin="learned",vni="16777215"} 1
+vxgw_macs{origin="static",vni="10010"} 1
+# HELP vxgw_port_up Whether the access port carries frames: 1 or 0.
+# TYPE vxgw_port_up gauge
+vxgw_port_up{port="enp129s0f1np1"} 0
+vxgw_port_up{port="eth1"} 1
+# HELP vxgw_vtep_last_seen_timestamp_seconds When the remote VTEP was last heard, in seconds since 1970; absent if never.
+# TYPE vxgw_vtep_last_seen_timestamp_seconds gauge
+vxgw_vtep_last_seen_timestamp_seconds{vtep="192.0.2.2"} 1.748778897e+09
+# HELP vxgw_vtep_rx_bytes_total Bytes of the inner frames from the remote VTEP.
+# TYPE vxgw_vtep_rx_bytes_total counter
+vxgw_vtep_rx_bytes_total{vtep="192.0.2.2"} 500
+vxgw_vtep_rx_bytes_total{vtep="2001:db8::3"} 0
+# HELP vxgw_vtep_rx_packets_total VXLAN packets from the remote VTEP that were accepted.
+# TYPE vxgw_vtep_rx_packets_total counter
+vxgw_vtep_rx_packets_total{vtep="192.0.2.2"} 5
+vxgw_vtep_rx_packets_total{vtep="2001:db8::3"} 0
+# HELP vxgw_vtep_tx_bytes_total Bytes of the inner frames sent to the remote VTEP.
+# TYPE vxgw_vtep_tx_bytes_total counter
+vxgw_vtep_tx_bytes_total{vtep="192.0.2.2"} 600
+vxgw_vtep_tx_bytes_total{vtep="2001:db8::3"} 0
+# HELP vxgw_vtep_tx_packets_total VXLAN packets sent to the remote VTEP.
+# TYPE vxgw_vtep_tx_packets_total counter
+vxgw_vtep_tx_packets_total{vtep="192.0.2.2"} 6
+vxgw_vtep_tx_packets_total{vtep="2001:db8::3"} 0
+`
+
+func TestMetrics(t *testing.T) {
+	reg := New(busy(), Options{Version: "v1.2.3", Revision: "abcdef"}).registry()
+	var names []string
+	for line := range strings.Lines(wantMetrics) {
+		if f := strings.Fields(line); len(f) > 2 && f[1] == "TYPE" && f[2] != "vxgw_build_info" {
+			names = append(names, f[2])
+		}
+	}
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(wantMetrics), names...); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"vxgw_build_info", "go_goroutines", "process_open_fds"} {
+		if n, err := testutil.GatherAndCount(reg, name); n != 1 || err != nil {
+			t.Errorf("%s: %d samples, %v", name, n, err)
+		}
+	}
+}
+
+func TestMetricsLint(t *testing.T) {
+	problems, err := testutil.CollectAndLint(collector{src: busy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestBadSample holds that a name that is no text hides only its own samples.
+func TestBadSample(t *testing.T) {
+	src := busy()
+	src.ports[1].Interface = "eth\xff"
+	s, _ := start(t, src, withHTTP)
+	req, err := http.NewRequest(http.MethodGet, httpURL(t, s, "/metrics"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, text := roundTrip(t, plainClient(), req)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(text, `vxgw_port_up{port="eth1"} 1`) || strings.Contains(text, "\xff") {
+		t.Errorf("%s:\n%s", resp.Status, text)
+	}
+}
+
+func BenchmarkScrape(b *testing.B) {
+	s, _ := start(b, busy(), withHTTP)
+	url, c := httpURL(b, s, "/metrics"), plainClient()
+	for b.Loop() {
+		resp, err := c.Get(url)
+		if err != nil {
+			b.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+}
