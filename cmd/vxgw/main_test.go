@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"vxgw/config"
+	"vxgw/gateway/api"
+)
+
+// outcome is what a command line did.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+func vxgw(t *testing.T, stdin string, args ...string) outcome {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), args, strings.NewReader(stdin), &out, &errs)
+	return outcome{code, out.String(), errs.String()}
+}
+
+// standIn is a gateway that answers for one port, one MAC and two drops.
+type standIn struct{ api.Source }
+
+func (standIn) Ports() []api.PortRow {
+	return []api.PortRow{{Interface: "eth1", VLAN: 10, VNI: 10010, State: api.StateUp}}
+}
+
+func (standIn) MACs(vni uint32) iter.Seq[api.MACRow] {
+	if vni != 0 && vni != 10010 {
+		return slices.Values([]api.MACRow(nil))
+	}
+	return slices.Values([]api.MACRow{{VNI: 10010, MAC: "02:00:00:00:01:01", Port: "eth1", Origin: api.OriginLearned, Age: 12}})
+}
+
+func (standIn) Drops() []api.DropRow {
+	return []api.DropRow{{Reason: "ecn", Direction: "overlay", Count: 2}, {Reason: "storm", Direction: "access"}}
+}
+
+func (standIn) Explain(r api.ExplainRequest) (api.Explanation, error) {
+	if r.Port == "eth9" {
+		return api.Explanation{}, errors.New("eth9 is no access port of this gateway")
+	}
+	return api.Explanation{Verdict: "drop", Reason: "ecn", Steps: []api.Step{{Question: "frame", Answer: r.Frame}}}, nil
+}
+
+// serve starts a control API, and returns its socket and a configuration that
+// names it.
+func serve(t *testing.T) (socket, file string) {
+	t.Helper()
+	dir := t.TempDir()
+	socket = filepath.Join(dir, "s")
+	file = filepath.Join(dir, "vxgw.toml")
+	text := strings.Replace(config.Sample(), "\n[api]\n", "\n[api]\nsocket = \""+socket+"\"\n", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := api.New(standIn{}, api.Options{Socket: socket})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	select {
+	case <-s.Ready():
+	case err := <-done:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cancel(); <-done })
+	return socket, file
+}
+
+func TestCommandLine(t *testing.T) {
+	socket, file := serve(t)
+	t.Setenv("VXGW_SOCKET", socket)
+	bad := filepath.Join(t.TempDir(), "bad.toml")
+	if err := os.WriteFile(bad, []byte("[underlay]\naddress = \"192.0.2.1\"\nporrt = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, args     string
+		stdin          string
+		code           int
+		stdout, stderr string
+	}{
+		{"nothing", "", "", 2, "", "Name one of check,"},
+		{"unknown command", "bogus", "", 2, "", `no "bogus": there is check,`},
+		{"near command", "sho", "", 2, "", "did you mean show?"},
+		{"unknown flag", "--bogus", "", 2, "", "Try 'vxgw --help'."},
+		{"version", "version", "", 0, "vxgw devel", ""},
+		{"version as a flag", "--version", "", 0, "vxgw devel", ""},
+		{"sample", "sample", "", 0, "[underlay]", ""},
+		{"one argument too many", "sample all", "", 2, "", "Try 'vxgw sample --help'."},
+		{"check", "check -c " + file, "", 0, "192.0.2.1", ""},
+		{"check nothing", "check -c /nonexistent", "", 2, "", "/nonexistent: there is no such file"},
+		{"check what is wrong", "check -c " + bad, "", 2, "", bad + ":3:1: "},
+		{"run what is wrong", "run -c " + bad, "", 2, "", bad + ":3:1: "},
+		{"show nothing", "show", "", 2, "", "vxgw show what?"},
+		{"show something else", "show cables", "", 2, "", `no "cables": there is datapath`},
+		{"show ports", "show ports", "", 0, "eth1    10  10010  up", ""},
+		{"by another name", "show port", "", 0, "eth1", ""},
+		{"flags before", "show --json ports", "", 0, `"interface":"eth1"`, ""},
+		{"flags after", "show ports --json", "", 0, `"interface":"eth1"`, ""},
+		{"of one VNI", "show macs --vni 10010", "", 0, "12s", ""},
+		{"of another VNI", "show macs --vni 5", "", 0, "no MACs learned yet (VNI 5)", ""},
+		{"of no VNI", "show macs --vni 0", "", 2, "", "1 to 16777215"},
+		{"of an empty VNI", "show macs --vni=", "", 2, "", "1 to 16777215"},
+		{"VNI where there is none", "show drops --vni 5", "", 2, "", "--vni"},
+		{"drops", "show drops", "", 0, "total   -              2", ""},
+		{"all drops", "show drops --all", "", 0, "storm   access         0", ""},
+		{"socket by flag", "show ports --socket /nonexistent", "", 1, "", "is it running? systemctl status vxgw"},
+		{"socket by configuration", "show ports -c " + file, "", 0, "eth1", ""},
+		{"socket by a bad configuration", "show ports -c " + bad, "", 2, "", bad + ":3:1: "},
+		{"explain", "explain --port eth1 0xFF FF:ff", "", 0, "1. frame  ffffff\nverdict: drop (ecn)", ""},
+		{"explain standard input", "explain --vtep 192.0.2.2 --vni 10010 -", "\t0x0000:  ffff\n", 0, "frame  ffff\n", ""},
+		{"explain as JSON", "explain --json --port eth1 ff", "", 0, `"verdict":"drop"`, ""},
+		{"explain nowhere", "explain ff", "", 2, "", "say where"},
+		{"explain without a VNI", "explain --vtep 192.0.2.2 ff", "", 2, "", "say the VNI"},
+		{"explain a wrong VNI", "explain --vtep 192.0.2.2 --vni -1 ff", "", 2, "", "1 to 16777215"},
+		{"explain nothing", "explain --port eth1", "", 2, "", "the frame is empty"},
+		{"explain too much", "explain --port eth1 -", strings.Repeat(" ", maxFrameText+1), 2, "", "longer than any frame"},
+		{"the gateway says no", "explain --port eth9 ff", "", 1, "", "error: eth9 is no access port"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := vxgw(t, test.stdin, strings.Fields(test.args)...)
+			if got.code != test.code || !strings.Contains(got.stdout, test.stdout) || !strings.Contains(got.stderr, test.stderr) {
+				t.Errorf("exit %d, want %d\nstdout: %s\nstderr: %s", got.code, test.code, got.stdout, got.stderr)
+			}
+			if test.code == 0 && got.stderr != "" && !strings.Contains(got.stderr, "(warning)") {
+				t.Errorf("stderr: %s", got.stderr)
+			}
+			if test.code != 0 && (got.stderr == "" || got.stdout != "") {
+				t.Errorf("stdout %q, stderr %q: an error belongs on stderr alone", got.stdout, got.stderr)
+			}
+		})
+	}
+}
+
+func TestJSONIsAnArray(t *testing.T) {
+	socket, _ := serve(t)
+	got := vxgw(t, "", "show", "macs", "--json", "--socket", socket)
+	var rows []api.MACRow
+	if err := json.Unmarshal([]byte(got.stdout), &rows); err != nil || len(rows) != 1 || rows[0].Age != 12 {
+		t.Errorf("%q: %v", got.stdout, err)
+	}
+}
+
+// TestInterrupted holds that a question ends with the user's patience, without
+// words.
+func TestInterrupted(t *testing.T) {
+	socket, _ := serve(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var out, errs bytes.Buffer
+	if code := execute(ctx, []string{"show", "macs", "--socket", socket}, strings.NewReader(""), &out, &errs); code != 1 || errs.String() != "" {
+		t.Errorf("exit %d, %q", code, errs.String())
+	}
+}
+
+// TestSampleIsValid holds that what `vxgw sample` prints is what `vxgw check`
+// takes.
+func TestSampleIsValid(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "vxgw.toml")
+	if err := os.WriteFile(file, []byte(vxgw(t, "", "sample").stdout), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := vxgw(t, "", "check", "-c", file); got.code != 0 {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"vxgw/gateway/api"
+)
+
+// fileWidth is how wide a table is made that goes to a file or a pipe, in
+// characters.
+const fileWidth = 120
+
+// narrowest is how narrow a table is made for a small terminal.
+const narrowest = 80
+
+// aliases are other names that people know things by.
+var aliases = map[string][]string{
+	"ports":      {"port"},
+	"vnis":       {"vni"},
+	"vteps":      {"vtep"},
+	"macs":       {"mac", "fdb"},
+	"neighbours": {"neighbour", "neighbors", "neigh"},
+	"routes":     {"route"},
+	"drops":      {"drop"},
+}
+
+// showOptions are the flags of `vxgw show`.
+type showOptions struct {
+	gatewayFlags
+	json, all bool
+	vni       string
+}
+
+func showCommand() *cobra.Command {
+	o := &showOptions{}
+	c := &cobra.Command{
+		Use:   "show",
+		Short: "show the live state of the gateway",
+		Long: `Shows the live state of the running gateway as a table, or with --json as an
+array of objects, one to a line. Needs to be root or in group ` + api.Group + `.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: wantCommand,
+	}
+	c.PersistentFlags().BoolVar(&o.json, "json", false, "print a JSON array of objects")
+	o.add(c)
+	for _, r := range api.Resources {
+		c.AddCommand(o.command(r))
+	}
+	return c
+}
+
+func (o *showOptions) command(r api.Resource) *cobra.Command {
+	c := &cobra.Command{
+		Use:     r.Name,
+		Aliases: aliases[r.Name],
+		Short:   r.Title,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, r.Name) },
+	}
+	if r.ByVNI {
+		c.Flags().StringVar(&o.vni, "vni", "", "only VNI `N`")
+	}
+	if r.Name == "drops" {
+		c.Flags().BoolVar(&o.all, "all", false, "also the reasons that did not occur (always in JSON)")
+	}
+	return c
+}
+
+func (o *showOptions) run(cmd *cobra.Command, name string) error {
+	v := api.View{Zeros: o.all, Width: width(cmd.OutOrStdout()), Now: time.Now()}
+	if cmd.Flags().Changed("vni") {
+		var err error
+		if v.VNI, err = api.ParseVNI(o.vni); err != nil {
+			return usage(err)
+		}
+	}
+	c, err := o.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if o.json {
+		return c.Copy(cmd.Context(), cmd.OutOrStdout(), name, v.VNI)
+	}
+	return api.WriteTable(cmd.Context(), cmd.OutOrStdout(), c, name, v)
+}
+
+// width is how wide the terminal behind w is, in characters; fileWidth where it
+// is none.
+func width(w any) int {
+	if f, ok := w.(*os.File); ok {
+		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && ws.Col > 0 {
+			return max(narrowest, int(ws.Col))
+		}
+	}
+	return fileWidth
+}
