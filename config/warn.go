@@ -18,7 +18,6 @@ var inactive = []struct {
 	{"vni", "suppress_arp", isTrue, "not answered yet", "suppress_arp = true: ARP and ND are not answered yet: they are flooded"},
 	{"vni", "group", nil, "not carried yet", "group: multicast is not carried to the group yet: it goes to `flood` only"},
 	{"datapath", "mode", func(v any) bool { return v == string(ModeXDP) }, "no \"xdp\" yet", "mode = \"xdp\": there is no fast path yet: raw is used"},
-	{"datapath", "workers", func(v any) bool { return v != int64(0) }, "not used yet", "workers: not used yet: the gateway chooses the number of threads itself"},
 }
 
 // notYet returns the short word on an inactive key, "" for any other.
