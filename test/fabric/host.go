@@ -1,0 +1,169 @@
+package fabric
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+
+	"vxgw/l3/underlay/path"
+)
+
+// Host is a machine that exists only in what it says of itself. It implements
+// gateway.Host. What its methods change a gateway has noticed when Net.Settle
+// returns.
+type Host struct {
+	changed chan struct{}
+
+	mu        sync.Mutex // guards everything below
+	links     map[string]path.Link
+	holders   map[netip.Addr]string
+	mtus      map[netip.Addr]int
+	unreached map[netip.Addr]bool
+	vxlans    map[netip.AddrPort]string
+	lastIndex int
+
+	// follow is told of a link that is new or has changed.
+	follow func(l path.Link, there bool)
+}
+
+// DefaultMTU is what a path carries unless SetPath says otherwise: more than
+// any test frame needs.
+const DefaultMTU = 9000
+
+var errNoRoute = errors.New("no route to host")
+
+func newHost() *Host {
+	return &Host{
+		changed:   make(chan struct{}, 1),
+		links:     make(map[string]path.Link),
+		holders:   make(map[netip.Addr]string),
+		mtus:      make(map[netip.Addr]int),
+		unreached: make(map[netip.Addr]bool),
+		vxlans:    make(map[netip.AddrPort]string),
+		follow:    func(path.Link, bool) {},
+	}
+}
+
+// Run waits for ctx to end.
+func (h *Host) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Changed is as gateway.Host has it.
+func (h *Host) Changed() <-chan struct{} { return h.changed }
+
+// Link is as gateway.Host has it.
+func (h *Host) Link(name string) (path.Link, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l, ok := h.links[name]
+	return l, ok
+}
+
+// Holder is as gateway.Host has it.
+func (h *Host) Holder(a netip.Addr) (path.Link, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l, ok := h.links[h.holders[a]]
+	return l, ok
+}
+
+// Path is as gateway.Host has it.
+func (h *Host) Path(dst, _ netip.Addr) (path.Path, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.unreached[dst] {
+		return path.Path{}, errNoRoute
+	}
+	if mtu, ok := h.mtus[dst]; ok {
+		return path.Path{MTU: mtu}, nil
+	}
+	return path.Path{MTU: DefaultMTU}, nil
+}
+
+// VXLANOn is as gateway.Host has it.
+func (h *Host) VXLANOn(port uint16, a netip.Addr) (string, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name, ok := h.vxlans[netip.AddrPortFrom(a, port)]
+	return name, ok
+}
+
+// change runs f and says that something changed.
+func (h *Host) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+	select {
+	case h.changed <- struct{}{}:
+	default:
+	}
+}
+
+// AddLink has a link appear, up and with a carrier, with an MTU of 1500 bytes.
+// One that was there before comes back as another: its index is new.
+func (h *Host) AddLink(name string) {
+	h.change(func() {
+		h.lastIndex++
+		h.links[name] = path.Link{Name: name, Index: h.lastIndex, MTU: 1500, AdminUp: true, Carrier: true, Kind: "veth"}
+		h.follow(h.links[name], true)
+	})
+}
+
+// RemoveLink has a link disappear, with the addresses that it holds.
+func (h *Host) RemoveLink(name string) {
+	h.change(func() {
+		l := h.links[name]
+		delete(h.links, name)
+		h.follow(l, false)
+	})
+}
+
+// EditLink changes a link that is there.
+func (h *Host) EditLink(name string, edit func(*path.Link)) {
+	h.change(func() {
+		l := h.links[name]
+		was := l.AdminUp && l.Carrier
+		edit(&l)
+		if was && !(l.AdminUp && l.Carrier) {
+			l.Downs++
+		}
+		h.links[name] = l
+		h.follow(l, true)
+	})
+}
+
+// SetUp sets a link up or down.
+func (h *Host) SetUp(name string, up bool) {
+	h.EditLink(name, func(l *path.Link) { l.AdminUp = up })
+}
+
+// SetCarrier plugs a cable in or pulls it.
+func (h *Host) SetCarrier(name string, plugged bool) {
+	h.EditLink(name, func(l *path.Link) { l.Carrier = plugged })
+}
+
+// SetMaster makes a link a member of a bridge or bond; "" releases it.
+func (h *Host) SetMaster(name, master string) {
+	h.EditLink(name, func(l *path.Link) { l.Master = master })
+}
+
+// Flap takes a link down and up faster than anyone looks.
+func (h *Host) Flap(name string) { h.EditLink(name, func(l *path.Link) { l.Downs++ }) }
+
+// AddAddr gives an address to a link.
+func (h *Host) AddAddr(a netip.Addr, link string) { h.change(func() { h.holders[a] = link }) }
+
+// RemoveAddr takes an address away.
+func (h *Host) RemoveAddr(a netip.Addr) { h.change(func() { delete(h.holders, a) }) }
+
+// SetPath has the path to an address carry IP packets of up to mtu bytes.
+func (h *Host) SetPath(dst netip.Addr, mtu int) { h.change(func() { h.mtus[dst] = mtu }) }
+
+// SetUnreachable takes away the route to an address, or gives it back.
+func (h *Host) SetUnreachable(dst netip.Addr, yes bool) { h.change(func() { h.unreached[dst] = yes }) }
+
+// SetVXLAN says that a device of the kernel has the VXLAN port of an address.
+func (h *Host) SetVXLAN(at netip.AddrPort, dev string) { h.change(func() { h.vxlans[at] = dev }) }
