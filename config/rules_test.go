@@ -383,7 +383,7 @@ f:8:9: group: multicast is not carried to the group yet: it goes to ` + "`flood`
 		{"suppress_arp", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\nsuppress_arp = true", "f:9:16: suppress_arp = true: ARP and ND are not answered yet: they are flooded"},
 		{"suppress_arp off", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\nsuppress_arp = false", ""},
 		{"xdp", "", "[datapath]\nmode = \"xdp\"", `f:14:8: mode = "xdp": there is no fast path yet: raw is used`},
-		{"workers", "", "[datapath]\nworkers = 2", ```},
+		{"workers", "", "[datapath]\nworkers = 2", ""},
 		{"workers as they are", "", "[datapath]\nworkers = 0\nmode = \"raw\"", ""},
 		{"routing, counted", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\nvrf = \"red\"\ngateway = [\"10.1.1.1/24\"]\n" +
 			"[[vni]]\nid = 8\nvrf = \"red\"\ngateway = [\"10.1.2.1/24\"]\nflood = [\"192.0.2.2\"]\n[[port]]\ninterface = \"eth8\"\nvni = 8\n[[vrf]]\nname = \"red\"\n[[vrf]]\nname = \"blue\"", `
