@@ -1,0 +1,51 @@
+# vxgw. `make` builds bin/vxgw; `make demo` shows it at work; `make test` is what
+# has to pass.
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
+FUZZTIME ?= 20s
+
+# What needs root runs as root: at once where we are, through sudo where there is
+# one. Without either, those tests skip.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo env PATH=$$PATH")
+TEST    := go test -p 2 -timeout 20m $(if $(AS_ROOT),-exec '$(AS_ROOT)')
+
+.PHONY: all build demo test lint needs fuzz cover clean
+all: build
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/vxgw ./cmd/vxgw
+
+demo: build
+	@if [ "$$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then \
+		echo 'make demo: network namespaces take root: run it as root' >&2; exit 1; \
+	fi
+	$(AS_ROOT) bin/vxgw demo
+
+test: needs lint
+	$(TEST) -race ./...
+
+lint:
+	@wrong=$$(gofmt -l .); [ -z "$$wrong" ] || { echo "gofmt -w is due for:" $$wrong >&2; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+needs:
+	@test/provide
+
+# Every fuzz target for FUZZTIME each.
+fuzz:
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel 2 $$pkg; \
+		done; \
+	done
+
+cover: needs
+	$(TEST) -coverpkg=./... -coverprofile=coverage.out ./...
+	@go tool cover -func=coverage.out | tail -n 1
+
+clean:
+	rm -rf bin coverage.out
