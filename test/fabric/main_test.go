@@ -2,8 +2,10 @@ package fabric
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"vxgw/l3/underlay"
 
 	"go.uber.org/goleak"
 )
@@ -57,4 +59,28 @@ func mesh(n *Net) (a, b, c *Gateway) {
 // with ports e1 and e2, VNI 2000 with e3.
 func alone(n *Net, more ...string) *Gateway {
 	return n.Add(conf("a", append([]string{vni(1000, "b c"), vni(2000, "b"), ports(10, "e1 e2"), ports(20, "e3")}, more...)...))
+}
+
+var (
+	rogueUDP = netip.MustParseAddrPort("203.0.113.66:50000")
+	ownUDP   = netip.MustParseAddrPort("192.0.2.1:4789")
+
+	refusedAll = underlay.Refused{Overflow: 1, Checksum: 2, Fragment: 3, Malformed: 4}
+)
+
+// pseudoSum is what a kernel leaves in the checksum field of a frame with UDP
+// at start: the bare sum of the pseudo-header.
+func pseudoSum(f []byte, start int) []byte {
+	addrs := f[start-8 : start]
+	if f[12] == 0x86 {
+		addrs = f[start-32 : start]
+	}
+	sum := uint32(17 + len(f) - start)
+	for i := 0; i < len(addrs); i += 2 {
+		sum += uint32(addrs[i])<<8 | uint32(addrs[i+1])
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return []byte{byte(sum >> 8), byte(sum)}
 }

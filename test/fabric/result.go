@@ -10,11 +10,8 @@ import (
 
 	"vxgw/gateway"
 	portmem "vxgw/l2/port/mem"
-	wire "vxgw/l3/underlay"
 	underlay "vxgw/l3/underlay/mem"
 )
-
-var refusedFragment = wire.Refused{Fragment: 1}
 
 // Result is where everything came out between two moments, over the whole
 // network.

@@ -91,11 +91,6 @@ func (n *Net) InjectWire(from, to string, w underlay.Wire) *Result {
 	r := n.begin(w.Payload[min(headerLen, len(w.Payload)):])
 	r.taken = true
 	asked := n.askVTEP(n.Gateway(to), w)
-	if w.Fragmented {
-		// A real underlay counts fragments as it sees them.
-		v := n.Gateway(to).VTEP()
-		v.Refuse(refusedFragment)
-	}
 	n.injecting.Store(true)
 	n.Fabric.Inject(w)
 	r.end()
