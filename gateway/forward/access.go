@@ -56,8 +56,8 @@ func (s *Snapshot) FromAccess(in PortID, f Input, now uint32) Verdict {
 		return v.drop(ReservedDestination)
 	}
 	if !dst.IsMulticast() {
-		if e, ok := s.FDB.Lookup(p.Domain, dst, now); ok {
-			return s.unicastFromAccess(v, in, e.Hop, f)
+		if hop, ok := s.hop(p.Domain, dst, now); ok {
+			return s.unicastFromAccess(v, in, hop, f)
 		}
 	}
 	return s.floodFromAccess(v, in, f, bpdu)
@@ -108,7 +108,7 @@ func (s *Snapshot) unicastFromAccess(v Verdict, in PortID, hop fdb.Hop, f Input)
 	switch {
 	case out == in:
 		return v.drop(SamePort)
-	case !s.up(out):
+	case !s.Ports[out].Up:
 		return v.drop(PortDown)
 	case s.Ports[out].Isolated && s.Ports[in].Isolated:
 		return v.drop(IsolatedPort)
@@ -117,16 +117,23 @@ func (s *Snapshot) unicastFromAccess(v Verdict, in PortID, hop fdb.Hop, f Input)
 	return v
 }
 
-// up reports whether a port can send. One numbered after this snapshot was
-// taken cannot be reached through it.
-func (s *Snapshot) up(p PortID) bool { return int(p) < len(s.Ports) && s.Ports[p].Up }
+// hop looks a destination up. An entry that this snapshot cannot follow, to a
+// port that has left the domain or to something numbered later, is as good as
+// none: the FDB is a moment ahead of the snapshot or behind it.
+func (s *Snapshot) hop(d fdb.Domain, dst frame.MAC, now uint32) (fdb.Hop, bool) {
+	e, ok := s.FDB.Lookup(d, dst, now)
+	if !ok {
+		return 0, false
+	}
+	if p, isPort := HopPort(e.Hop); isPort {
+		return e.Hop, int(p) < len(s.Ports) && s.Ports[p].Domain == d && s.Ports[p].Name != ""
+	}
+	v := HopVTEP(e.Hop)
+	return e.Hop, int(v) < len(s.VTEPs) && s.VTEPs[v].Addr.IsValid()
+}
 
 func (s *Snapshot) toVTEP(v Verdict, to VTEPID, f Input) Verdict {
-	if int(to) >= len(s.VTEPs) {
-		// Numbered after this snapshot was taken: not reachable through it.
-		return v.drop(NoRemote)
-	}
-	if !s.fits(to, f.Size) {
+	if !s.Fits(to, f.Size) {
 		return v.tooBig(s.VTEPs[to].MaxFrame)
 	}
 	v.Kind, v.VTEP = ToVTEP, to
@@ -139,36 +146,47 @@ func (v Verdict) tooBig(maxFrame int) Verdict {
 	return v
 }
 
-// fits reports whether an inner frame of size bytes goes to a VTEP unfragmented.
-func (s *Snapshot) fits(to VTEPID, size int) bool {
+// Fits reports whether an inner frame of size bytes goes to a VTEP unfragmented:
+// the question behind TooBig, for each copy.
+func (s *Snapshot) Fits(to VTEPID, size int) bool {
 	limit := s.VTEPs[to].MaxFrame
 	return limit == 0 || size <= limit
 }
 
 // floodFromAccess floods where at least one copy has somewhere to go, and says
-// why there is none otherwise.
+// why there is none otherwise. The sender of a unicast frame is told when a path
+// refused a copy: the station may be behind that one.
 func (s *Snapshot) floodFromAccess(v Verdict, in PortID, f Input, bpdu bool) Verdict {
-	v.Kind = Flood
 	d := &s.Domains[v.Domain]
-	smallest := 0
-	for _, to := range d.Flood {
-		if s.fits(to, f.Size) {
-			return v
-		}
-		if m := s.VTEPs[to].MaxFrame; smallest == 0 || m < smallest {
-			smallest = m
-		}
-	}
+	remote, narrow := s.anyVTEP(d, f.Size)
 	open, why := s.anyPort(d, in, bpdu)
 	switch {
-	case open:
+	case remote || open:
+		v.Kind = Flood
+		if narrow > 0 && !f.Frame.Dst().IsMulticast() {
+			v.MTU = narrow - frame.HeaderLen
+		}
 		return v
-	case smallest != 0:
-		return v.tooBig(smallest)
-	case why == None || why == NoPort:
+	case narrow > 0:
+		return v.tooBig(narrow)
+	case why == None:
 		return v.drop(NoRemote)
 	}
 	return v.drop(why)
+}
+
+// anyVTEP reports whether a flooded frame of size bytes fits the path to a VTEP,
+// and the longest that the narrowest path takes where it does not fit all; 0
+// where it does.
+func (s *Snapshot) anyVTEP(d *Domain, size int) (fits bool, narrow int) {
+	for _, to := range d.Flood {
+		if s.Fits(to, size) {
+			fits = true
+		} else if m := s.VTEPs[to].MaxFrame; narrow == 0 || m < narrow {
+			narrow = m
+		}
+	}
+	return fits, narrow
 }
 
 // anyPort reports whether a frame flooded from in reaches a port, and if not,
@@ -205,7 +223,3 @@ func (s *Snapshot) Blocks(in, out PortID, bpdu bool) Reason {
 	}
 	return None
 }
-
-// Fits reports whether a frame of size bytes goes to a VTEP unfragmented: the
-// question behind TooBig, for each copy of a flooded frame.
-func (s *Snapshot) Fits(to VTEPID, size int) bool { return s.fits(to, size) }

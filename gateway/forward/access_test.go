@@ -66,6 +66,11 @@ func TestFromAccess(t *testing.T) {
 
 		{name: "nobody to send to", in: acc3, f: eth(frame.Broadcast, h1, local), want: Verdict{Kind: Drop, Reason: NoRemote, Learn: true, Domain: dom2000}},
 		{name: "too big for the path, known", in: strictPrio, f: eth(ra, nobody, ipv4), size: 1465, want: Verdict{Kind: Drop, Reason: TooBig, MTU: 1450, Learn: true, Domain: dom5000}},
+		{name: "too big for one of two paths, unknown", in: mixed, f: eth(h2, nobody, ipv4), size: 1465, want: Verdict{Kind: Flood, MTU: 1450, Learn: true, Domain: dom6000}},
+		{name: "too big for one of two paths, broadcast: nobody is told", in: mixed, f: eth(frame.Broadcast, nobody, ipv4), size: 1465, want: Verdict{Kind: Flood, Learn: true, Domain: dom6000}},
+		{name: "an entry for a port that left the domain", in: acc1, f: eth(hMoved, h1, local), want: Verdict{Kind: Flood}},
+		{name: "an entry for a port that this snapshot does not have", in: acc1, f: eth(hLater, h1, local), want: Verdict{Kind: Flood}},
+		{name: "an entry for a VTEP that this snapshot does not have", in: acc1, f: eth(rLater, h1, local), want: Verdict{Kind: Flood}},
 		{name: "just fits", in: strictPrio, f: eth(ra, nobody, ipv4), size: 1464, want: Verdict{Kind: ToVTEP, VTEP: vtepC, Learn: true, Domain: dom5000}},
 		{name: "too big for every path, unknown", in: strictPrio, f: eth(h2, nobody, ipv4), size: 1465, want: Verdict{Kind: Drop, Reason: TooBig, MTU: 1450, Learn: true, Domain: dom5000}},
 		{name: "an LLC frame of 1500 is no EtherType", in: acc1, f: eth(h2, h1, "05dc aaaa03"), want: Verdict{Kind: ToPort, Port: acc2}},

@@ -25,7 +25,8 @@ const (
 	tunnel2
 	guard // in VNI 4000, with bpdu = "shutdown"
 	strictPrio
-	shut // in VNI 4000, heard spanning tree
+	shut  // in VNI 4000, heard spanning tree
+	mixed // in VNI 6000, with a narrow and a wide path
 )
 
 const (
@@ -40,6 +41,7 @@ const (
 	dom3000
 	dom4000
 	dom5000
+	dom6000
 )
 
 const now = 1000
@@ -49,6 +51,9 @@ var (
 	h2      = mac("02:00:00:00:01:02")
 	hIso    = mac("02:00:00:00:01:0e")
 	hDown   = mac("02:00:00:00:01:0d")
+	hMoved  = mac("02:00:00:00:01:0f") // learned in VNI 1000 at a port of another
+	hLater  = mac("02:00:00:00:01:1f") // at a port with a number beyond the snapshot
+	rLater  = mac("02:00:00:00:02:1f") // behind such a VTEP
 	ra      = mac("02:00:00:00:02:0a") // behind A
 	rStatic = mac("02:00:00:00:02:0b") // pinned behind A
 	pStatic = mac("02:00:00:00:01:0b") // pinned behind acc1
@@ -73,8 +78,9 @@ func testSnapshot() *Snapshot {
 		t.SetDomain(d, 1000, 300)
 	}
 	s := &Snapshot{
-		FDB:  t,
-		VNIs: map[uint32]fdb.Domain{1000: dom1000, 2000: dom2000, 3000: dom3000, 4000: dom4000, 5000: dom5000},
+		Local: netip.MustParseAddr("192.0.2.17"),
+		FDB:   t,
+		VNIs:  map[uint32]fdb.Domain{1000: dom1000, 2000: dom2000, 3000: dom3000, 4000: dom4000, 5000: dom5000, 6000: dom6000},
 		Ports: []Port{
 			acc1: {Name: "acc1", Domain: dom1000, Up: true}, acc2: {Name: "acc2", Domain: dom1000, Up: true},
 			acc3:       {Name: "acc3", Domain: dom2000, Up: true},
@@ -85,6 +91,7 @@ func testSnapshot() *Snapshot {
 			tunnel2:    {Name: "tunnel2", Domain: dom4000, Up: true, BPDU: BPDUTunnel},
 			guard:      {Name: "guard", Domain: dom4000, Up: true, BPDU: BPDUShutdown},
 			shut:       {Name: "shut", Domain: dom4000, BPDU: BPDUShutdown, Shut: true},
+			mixed:      {Name: "mixed", Domain: dom6000, Up: true},
 			strictPrio: {Name: "prio", Domain: dom5000, Up: true, DropPriority: true},
 		},
 		VTEPs: []VTEP{vtepA: {Addr: addrA}, vtepB: {Addr: addrB}, vtepC: {Addr: netip.MustParseAddr("192.0.2.66"), MaxFrame: 1464}},
@@ -95,6 +102,7 @@ func testSnapshot() *Snapshot {
 			dom3000: {VNI: 3000, Anyone: true, Learning: true},
 			dom4000: {VNI: 4000, Ports: []PortID{tunnel, tunnel2, guard}, Flood: []VTEPID{vtepA}, Anyone: true, Learning: true},
 			dom5000: {VNI: 5000, Ports: []PortID{strictPrio}, Flood: []VTEPID{vtepC}, Anyone: true, Learning: true},
+			dom6000: {VNI: 6000, Ports: []PortID{mixed}, Flood: []VTEPID{vtepA, vtepC}, Anyone: true, Learning: true},
 		},
 	}
 	for i := range s.Ports {
@@ -103,6 +111,9 @@ func testSnapshot() *Snapshot {
 	t.Learn(dom1000, h1, PortHop(acc1), now)
 	t.Learn(dom1000, h2, PortHop(acc2), now)
 	t.Learn(dom1000, hIso, PortHop(iso2), now)
+	t.Learn(dom1000, hMoved, PortHop(acc3), now)
+	t.Learn(dom1000, hLater, PortHop(99), now)
+	t.Learn(dom1000, rLater, VTEPHop(99), now)
 	t.Learn(dom1000, hDown, PortHop(down), now)
 	t.Learn(dom1000, ra, VTEPHop(vtepA), now)
 	t.Learn(dom5000, ra, VTEPHop(vtepC), now)

@@ -42,8 +42,8 @@ func (s *Snapshot) ClassifyVNI(from netip.Addr, vni uint32) (fdb.Domain, Reason)
 	switch {
 	case !ok:
 		return 0, UnknownVNI
-	case !s.Domains[d].Anyone && !s.Domains[d].Allowed.Contains(from):
-		return d, VTEPNotAllowed
+	case from == s.Local, !s.Domains[d].Allows(from):
+		return d, VTEPNotAllowed // our own packets come back from nowhere but a loop
 	}
 	return d, None
 }
@@ -70,8 +70,8 @@ func (s *Snapshot) FromOverlay(domain fdb.Domain, from VTEPID, tos uint8, f fram
 		return v.drop(ReservedDestination)
 	}
 	if !dst.IsMulticast() {
-		if e, ok := s.FDB.Lookup(domain, dst, now); ok {
-			return s.unicastFromOverlay(v, e.Hop)
+		if hop, ok := s.hop(domain, dst, now); ok {
+			return s.unicastFromOverlay(v, hop)
 		}
 	}
 	return s.floodFromOverlay(v, bpdu)
@@ -104,7 +104,7 @@ func (s *Snapshot) unicastFromOverlay(v Verdict, hop fdb.Hop) Verdict {
 	switch {
 	case !isPort:
 		return v.drop(SplitHorizon)
-	case !s.up(out):
+	case !s.Ports[out].Up:
 		return v.drop(PortDown)
 	}
 	v.Kind, v.Port = ToPort, out

@@ -35,6 +35,7 @@ func TestClassifyOverlay(t *testing.T) {
 		{name: "VNI 1001", payload: "08000000 0003e900", want: UnknownVNI},
 		{name: "VNI 0xffffff", payload: "08000000 ffffff00", want: UnknownVNI},
 		{name: "a VTEP that is not allowed", payload: good, from: rogue, want: VTEPNotAllowed},
+		{name: "our own address", payload: "08000000 0007d000", from: netip.MustParseAddr("192.0.2.17"), want: VTEPNotAllowed},
 		{name: "anyone may", payload: "08000000 0007d000", from: rogue},
 	}
 	for _, tt := range tests {

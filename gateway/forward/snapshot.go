@@ -84,6 +84,9 @@ type Domain struct {
 	Traffic *counters.Traffic
 }
 
+// Allows reports whether the VTEP at a may send to the domain.
+func (d *Domain) Allows(a netip.Addr) bool { return d.Anyone || d.Allowed.Contains(a) }
+
 // VTEP is one remote tunnel endpoint.
 type VTEP struct {
 	Addr netip.Addr
@@ -103,6 +106,9 @@ type Snapshot struct {
 	VTEPs   []VTEP
 	VNIs    map[uint32]fdb.Domain
 	FDB     *fdb.Table
+
+	// Local is this VTEP's own address.
+	Local netip.Addr
 
 	// Strict drops VXLAN headers with reserved bits set.
 	Strict bool

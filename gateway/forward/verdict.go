@@ -38,8 +38,9 @@ type Verdict struct {
 	SetECN bool
 	ECN    uint8
 
-	// MTU, when not 0, is the longest IP packet the path takes: the sender of
-	// a frame dropped as TooBig is told (RFC 1191, RFC 8201).
+	// MTU, when not 0, is the longest IP packet that a path takes which the
+	// frame, or a copy of it, is too big for: its sender is told (RFC 1191,
+	// RFC 8201).
 	MTU int
 }
 

@@ -19,17 +19,20 @@ type macKey struct {
 
 // Apply makes a configuration the one in force, in one step. What it has in
 // common with the one before keeps its numbers, counters, devices and learned
-// MACs. The error names a bound that was exceeded; then part of the
-// configuration is not in force.
+// MACs. The error names a bound that would be exceeded; then nothing has
+// changed.
 func (t *Tables) Apply(cfg *config.Config) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := applier{Tables: t, cfg: cfg, s: *t.snap.Load()}
-	a.s.Strict = cfg.Underlay.Strict
-	if err := a.run(); err != nil {
+	a := applier{Tables: t, cfg: cfg, s: *t.snap.Load(), static: staticVTEPs(cfg)}
+	if err := a.bounds(); err != nil {
 		return err
 	}
-	t.snap.Store(&a.s)
+	a.s.Strict = cfg.Underlay.Strict
+	a.applyVTEPs()
+	a.applyVNIs()
+	a.applyPorts()
+	t.publish(&a.s)
 	t.flush(a.forget)
 	a.pin()
 	return nil
@@ -38,8 +41,9 @@ func (t *Tables) Apply(cfg *config.Config) error {
 // applier is one Apply under way: s is the snapshot being made.
 type applier struct {
 	*Tables
-	cfg *config.Config
-	s   forward.Snapshot
+	cfg    *config.Config
+	s      forward.Snapshot
+	static map[addr]struct{} // the VTEPs that cfg names
 
 	// What the new configuration no longer has.
 	gonePorts   []forward.PortID
@@ -53,54 +57,60 @@ type domainVTEP struct {
 	vtep   forward.VTEPID
 }
 
-func (a *applier) run() error {
-	if err := a.applyVTEPs(); err != nil {
-		return err
+// staticVTEPs returns the VTEPs that a configuration names.
+func staticVTEPs(cfg *config.Config) map[addr]struct{} {
+	m := make(map[addr]struct{})
+	for _, r := range cfg.Remotes() {
+		m[r.VTEP] = struct{}{}
 	}
-	if err := a.applyVNIs(); err != nil {
-		return err
-	}
-	return a.applyPorts()
+	return m
 }
 
-func (a *applier) applyVTEPs() error {
-	want := make(map[addr]struct{})
-	for _, v := range a.cfg.VNIs {
-		for _, to := range v.Flood {
-			want[to] = struct{}{}
-		}
-	}
-	for _, m := range a.cfg.MACs {
-		if m.VTEP.IsValid() {
-			want[m.VTEP] = struct{}{}
-		}
-	}
-	a.s.VTEPs = clone(a.s.VTEPs)
-	for to := range want {
-		if _, err := a.number(&a.s, to); err != nil {
-			return err
-		}
-	}
+// bounds asks whether there are numbers enough, before any is given out. What
+// leaves the configuration still has its number while it does.
+func (a *applier) bounds() error {
+	vteps, vnis, ports := 0, 0, 0
 	for to := range a.static {
-		if _, keep := want[to]; !keep {
+		vteps += a.vteps.missing(to)
+	}
+	for i := range a.cfg.VNIs {
+		vnis += a.domains.missing(a.cfg.VNIs[i].ID)
+	}
+	for i := range a.cfg.Ports {
+		ports += a.ports.missing(a.cfg.Ports[i].Interface)
+	}
+	switch {
+	case vteps > a.vteps.left():
+		return full("VTEPs", forward.MaxVTEPs)
+	case vnis > a.domains.left():
+		return full("VNIs", maxDomains)
+	case ports > a.ports.left():
+		return full("ports", forward.MaxPorts)
+	}
+	return nil
+}
+
+func (a *applier) applyVTEPs() {
+	a.s.VTEPs = clone(a.s.VTEPs)
+	for to := range a.static {
+		a.number(&a.s, to)
+	}
+	for to := range a.Tables.static {
+		if _, keep := a.static[to]; !keep {
 			id, _ := a.vteps.find(to)
 			a.goneVTEPs = append(a.goneVTEPs, forward.VTEPID(id))
 		}
 	}
-	a.static = want
-	return nil
+	a.Tables.static = a.static
 }
 
-func (a *applier) applyVNIs() error {
+func (a *applier) applyVNIs() {
 	old := a.s
 	a.s.Domains = clone(a.s.Domains)
 	a.s.VNIs = make(map[uint32]fdb.Domain, len(a.cfg.VNIs))
 	for i := range a.cfg.VNIs {
 		v := &a.cfg.VNIs[i]
-		id, fresh, ok := a.domains.get(v.ID)
-		if !ok {
-			return full("VNIs", maxDomains)
-		}
+		id, fresh, _ := a.domains.get(v.ID)
 		for id >= len(a.s.Domains) {
 			a.s.Domains = append(a.s.Domains, forward.Domain{})
 		}
@@ -111,7 +121,9 @@ func (a *applier) applyVNIs() error {
 		a.s.Domains[id] = a.domain(v, was)
 		a.s.VNIs[v.ID] = fdb.Domain(id)
 		a.fdb.SetDomain(fdb.Domain(id), v.MACLimit, uint32(v.Ageing/time.Second))
-		a.missingFlood(fdb.Domain(id), was.Flood, a.s.Domains[id].Flood)
+		if !fresh {
+			a.noLonger(fdb.Domain(id), &was, &a.s.Domains[id])
+		}
 	}
 	for vni, id := range old.VNIs {
 		if _, keep := a.s.VNIs[vni]; !keep {
@@ -120,7 +132,6 @@ func (a *applier) applyVNIs() error {
 			a.goneDomains = append(a.goneDomains, id)
 		}
 	}
-	return nil
 }
 
 // domain makes the bridge domain of a VNI; its ports come later.
@@ -141,28 +152,32 @@ func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
 	return d
 }
 
-func (a *applier) missingFlood(d fdb.Domain, was, is []forward.VTEPID) {
-	keep := make(map[forward.VTEPID]bool, len(is))
-	for _, v := range is {
+// noLonger notes the VTEPs that left a domain's list, or may no longer send to
+// it: what was learned behind them there goes with them.
+func (a *applier) noLonger(d fdb.Domain, was, is *forward.Domain) {
+	keep := make(map[forward.VTEPID]bool, len(is.Flood))
+	for _, v := range is.Flood {
 		keep[v] = true
 	}
-	for _, v := range was {
+	for _, v := range was.Flood {
 		if !keep[v] {
 			a.goneFlood = append(a.goneFlood, domainVTEP{d, v})
 		}
 	}
+	for i := range a.s.VTEPs {
+		if to := a.s.VTEPs[i].Addr; was.Allows(to) && !is.Allows(to) {
+			a.goneFlood = append(a.goneFlood, domainVTEP{d, forward.VTEPID(i)})
+		}
+	}
 }
 
-func (a *applier) applyPorts() error {
+func (a *applier) applyPorts() {
 	a.s.Ports = clone(a.s.Ports)
 	want := make(map[string]bool, len(a.cfg.Ports))
 	for i := range a.cfg.Ports {
 		p := &a.cfg.Ports[i]
 		want[p.Interface] = true
-		n, fresh, ok := a.ports.get(p.Interface)
-		if !ok {
-			return full("ports", forward.MaxPorts)
-		}
+		n, fresh, _ := a.ports.get(p.Interface)
 		for n >= len(a.s.Ports) {
 			a.s.Ports = append(a.s.Ports, forward.Port{})
 		}
@@ -174,21 +189,22 @@ func (a *applier) applyPorts() error {
 		if was.Name != "" && was.Domain != d {
 			a.gonePorts = append(a.gonePorts, id) // its MACs were another VNI's
 		}
-		a.s.Ports[n] = forward.Port{
-			Name: p.Interface, Domain: d, Isolated: p.Isolated, BPDU: bpdu(p.BPDU), DropPriority: p.DropPriority,
-			Up: was.Up, Dev: was.Dev, Traffic: traffic(was.Traffic),
-		}
+		is := was // what the host says of it stays
+		is.Name, is.Domain = p.Interface, d
+		is.Isolated, is.BPDU, is.DropPriority = p.Isolated, bpdu(p.BPDU), p.DropPriority
+		is.Traffic = traffic(was.Traffic)
+		a.s.Ports[n] = is
 		a.s.Domains[d].Ports = append(a.s.Domains[d].Ports, id)
 		a.fdb.SetHop(forward.PortHop(id), p.MACLimit)
 	}
 	for name, n := range a.ports.ids {
 		if !want[name] {
-			a.s.Ports[n] = forward.Port{Traffic: a.s.Ports[n].Traffic}
+			// Shut, because its worker may still read for a moment.
+			a.s.Ports[n] = forward.Port{Shut: true, Traffic: a.s.Ports[n].Traffic}
 			a.ports.drop(name)
 			a.gonePorts = append(a.gonePorts, forward.PortID(n))
 		}
 	}
-	return nil
 }
 
 func bpdu(p config.BPDUPolicy) forward.BPDU {

@@ -21,6 +21,17 @@ func (s *slots[K]) find(k K) (int, bool) {
 	return id, ok
 }
 
+// missing is how many numbers k needs: 1 when it has none yet.
+func (s *slots[K]) missing(k K) int {
+	if _, ok := s.ids[k]; ok {
+		return 0
+	}
+	return 1
+}
+
+// left is how many numbers there are to give out.
+func (s *slots[K]) left() int { return s.bound - len(s.ids) }
+
 // get returns k's number, and whether it is a new one. ok is false when there
 // is no number left.
 func (s *slots[K]) get(k K) (id int, fresh, ok bool) {

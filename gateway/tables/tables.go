@@ -21,17 +21,19 @@ type Tables struct {
 	fdb   *fdb.Table
 	index *vtepIndex
 
-	snap atomic.Pointer[forward.Snapshot]
+	snap    atomic.Pointer[forward.Snapshot]
+	crowded atomic.Bool // no number is left for another learned VTEP
 
-	mu      sync.Mutex // guards everything below
-	ports   slots[string]
-	domains slots[uint32]
-	vteps   slots[addr]
-	pinned  map[macKey]struct{}     // static FDB entries in force
-	static  map[addr]struct{}       // VTEPs that the configuration names
-	quiet   map[forward.VTEPID]idle // learned VTEPs on their way out
-	again   []func()                // flushes to repeat at the next Sweep
-	part    int                     // of the FDB that was swept last
+	mu       sync.Mutex // guards everything below
+	ports    slots[string]
+	domains  slots[uint32]
+	vteps    slots[addr]
+	pinned   map[macKey]struct{}     // static FDB entries in force
+	static   map[addr]struct{}       // VTEPs that the configuration names
+	quiet    map[forward.VTEPID]idle // learned VTEPs on their way out
+	numbered []forward.VTEPID        // new in the snapshot being made
+	again    []func()                // flushes to repeat at the next Sweep
+	part     int                     // of the FDB that was swept last
 }
 
 // New returns tables for a configuration, with every port absent.
@@ -46,7 +48,7 @@ func New(cfg *config.Config) (*Tables, error) {
 		static:  make(map[addr]struct{}),
 		quiet:   make(map[forward.VTEPID]idle),
 	}
-	t.snap.Store(&forward.Snapshot{FDB: t.fdb})
+	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Local: cfg.Underlay.Address})
 	return t, t.Apply(cfg)
 }
 
@@ -61,7 +63,17 @@ func (t *Tables) FDB() *fdb.Table { return t.fdb }
 func (t *Tables) change(edit func(*forward.Snapshot)) {
 	s := *t.snap.Load()
 	edit(&s)
-	t.snap.Store(&s)
+	t.publish(&s)
+}
+
+// publish makes a snapshot the newest one, and then lets workers find the VTEPs
+// that are new in it: whoever finds a number can load a snapshot that has it.
+func (t *Tables) publish(s *forward.Snapshot) {
+	t.snap.Store(s)
+	for _, v := range t.numbered {
+		t.index.put(s.VTEPs[v].Addr, v)
+	}
+	t.numbered = t.numbered[:0]
 }
 
 // PortState is what the host says of a port.

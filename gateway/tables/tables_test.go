@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -241,8 +242,105 @@ func TestVTEPsAreBounded(t *testing.T) {
 	if last != forward.NoVTEPID {
 		t.Errorf("got number %d beyond the bound", last)
 	}
-	if n := len(tb.Snapshot().VTEPs); n != forward.MaxVTEPs {
-		t.Errorf("%d VTEPs, want %d", n, forward.MaxVTEPs)
+	if n := len(tb.Snapshot().VTEPs); n != maxLearned {
+		t.Errorf("%d VTEPs, want %d", n, maxLearned)
+	}
+	before := tb.Snapshot()
+	if tb.Learn(addrX); tb.Snapshot() != before {
+		t.Error("a new snapshot for a VTEP that there was no room for")
+	}
+	cfg := base()
+	cfg.VNIs[0].Flood = append(cfg.VNIs[0].Flood, addrX)
+	if err := tb.Apply(cfg); err != nil {
+		t.Errorf("what was learned leaves the configuration no room: %v", err)
+	}
+}
+
+func TestARefusedApplyChangesNothing(t *testing.T) {
+	tb := tablesOf(t, base())
+	before := tb.Snapshot()
+	big := base()
+	big.VNIs[0].Flood = append(big.VNIs[0].Flood, addrX)
+	for i := range forward.MaxPorts {
+		big.Ports = append(big.Ports, onPort(fmt.Sprintf("p%d", i), 1000))
+	}
+	if err := tb.Apply(big); err == nil || tb.Snapshot() != before {
+		t.Fatalf("error %v, snapshot changed %t", err, tb.Snapshot() != before)
+	}
+	if _, ok := tb.VTEP(addrX); ok {
+		t.Error("a VTEP of the refused configuration has a number")
+	}
+	if err := tb.Apply(base()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever finds a VTEP's number must be able to load a snapshot that has it.
+func TestNumbersComeAfterTheirSnapshot(t *testing.T) {
+	tb := tablesOf(t, base())
+	addrs := make([]netip.Addr, 2000)
+	for i := range addrs {
+		addrs[i] = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, a := range addrs {
+			tb.Learn(a)
+		}
+	}()
+	for _, a := range addrs {
+		for {
+			id, ok := tb.VTEP(a)
+			if !ok {
+				continue
+			}
+			if s := tb.Snapshot(); int(id) >= len(s.VTEPs) || s.VTEPs[id].Addr != a {
+				t.Fatalf("number %d of %s is not in the snapshot", id, a)
+			}
+			break
+		}
+	}
+	<-done
+}
+
+func TestApplyKeepsWhatTheHostSays(t *testing.T) {
+	tb := tablesOf(t, base())
+	id, _ := tb.Port("acc1")
+	tb.SetPort(id, PortState{Dev: &device{}, Up: false, Shut: true, MTU: 9000})
+	if err := tb.Apply(base()); err != nil {
+		t.Fatal(err)
+	}
+	if p := tb.Snapshot().Ports[id]; !p.Shut || p.Up || p.MTU != 9000 {
+		t.Errorf("after a reload: %+v", p)
+	}
+}
+
+func TestARemovedPortTakesNothingIn(t *testing.T) {
+	tb := tablesOf(t, base())
+	id, _ := up(tb, "acc3")
+	cfg := base()
+	cfg.Ports = cfg.Ports[:2]
+	if err := tb.Apply(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if !tb.Snapshot().Ports[id].Shut {
+		t.Error("its worker, which ends later, would feed another VNI")
+	}
+}
+
+func TestNarrowedAllowListForgets(t *testing.T) {
+	wide, narrow := base(), base()
+	wide.VNIs[0].AllowedVTEPs = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	narrow.VNIs[0].AllowedVTEPs = []netip.Prefix{netip.MustParsePrefix("203.0.113.8/32")}
+	tb := tablesOf(t, wide)
+	d := tb.Snapshot().VNIs[1000]
+	tb.FDB().Learn(d, ra, forward.VTEPHop(tb.Learn(addrX)), 1)
+	if err := tb.Apply(narrow); err != nil {
+		t.Fatal(err)
+	}
+	if tb.has(1000, ra) {
+		t.Error("traffic still goes to a VTEP that is no longer allowed")
 	}
 }
 

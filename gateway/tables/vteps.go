@@ -24,45 +24,50 @@ const keepIdle = 3600
 // It takes no lock and allocates nothing.
 func (t *Tables) VTEP(a addr) (forward.VTEPID, bool) { return t.index.find(a) }
 
+// maxLearned is how many VTEPs may be numbered by what they send. The rest of
+// the numbers are the configuration's: forged sources cannot use them up.
+const maxLearned = forward.MaxVTEPs * 3 / 4
+
 // Learn numbers the VTEP at a, which an allowed packet came from, and publishes
 // a snapshot that knows it. It returns NoVTEPID when there is no number left:
 // its frames are carried, and nothing is learned of it.
 func (t *Tables) Learn(a addr) forward.VTEPID {
+	if t.crowded.Load() {
+		return forward.NoVTEPID // without a lock: there may be a flood of them
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if id, ok := t.vteps.find(a); ok {
+		return forward.VTEPID(id)
+	}
+	if len(t.vteps.ids) >= maxLearned {
+		t.crowded.Store(true)
+		return forward.NoVTEPID
+	}
 	id := forward.NoVTEPID
-	t.change(func(s *forward.Snapshot) {
-		if v, err := t.number(s, a); err == nil {
-			id = v
-		}
-	})
+	t.change(func(s *forward.Snapshot) { id = t.number(s, a) })
 	return id
 }
 
-// number gives a VTEP its number in the snapshot being made. Appending may
-// write behind the end of the slice that an older snapshot shares; none looks
-// there.
-func (t *Tables) number(s *forward.Snapshot, a addr) (forward.VTEPID, error) {
-	id, fresh, ok := t.vteps.get(a)
-	if !ok {
-		return forward.NoVTEPID, full("VTEPs", forward.MaxVTEPs)
-	}
+// number gives a VTEP its number in the snapshot being made; the caller has
+// seen to it that there is one left. Workers can find the number once the
+// snapshot is published, and not before. Appending may write behind the end of
+// the slice that an older snapshot shares; none looks there.
+func (t *Tables) number(s *forward.Snapshot, a addr) forward.VTEPID {
+	id, fresh, _ := t.vteps.get(a)
 	v := forward.VTEPID(id)
 	if !fresh {
-		return v, nil
+		return v
 	}
 	entry := forward.VTEP{Addr: a, Traffic: new(counters.Traffic)}
 	if id < len(s.VTEPs) {
 		s.VTEPs = clone(s.VTEPs)
 		s.VTEPs[id] = entry
 	} else {
-		for len(s.VTEPs) < id { // numbered by an Apply that failed
-			s.VTEPs = append(s.VTEPs, forward.VTEP{Traffic: new(counters.Traffic)})
-		}
 		s.VTEPs = append(s.VTEPs, entry)
 	}
-	t.index.put(a, v)
-	return v, nil
+	t.numbered = append(t.numbered, v)
+	return v
 }
 
 // SetPaths tells forwarding the longest inner frame that the path to each VTEP
@@ -100,10 +105,11 @@ func (t *Tables) Sweep(now uint32) {
 	defer t.mu.Unlock()
 	t.part = (t.part + 1) % sweepParts
 	t.fdb.AgePart(now, t.part, sweepParts)
-	for _, f := range t.again {
+	again := t.again
+	t.again = nil
+	for _, f := range again {
 		f()
 	}
-	t.again = nil
 	for a, n := range t.vteps.ids {
 		id := forward.VTEPID(n)
 		if _, static := t.static[a]; static || t.fdb.HopLen(forward.VTEPHop(id)) > 0 || !t.silent(id, now) {
@@ -119,8 +125,8 @@ func (t *Tables) Sweep(now uint32) {
 }
 
 func (t *Tables) silent(id forward.VTEPID, now uint32) bool {
-	s := t.snap.Load()
-	return int(id) >= len(s.VTEPs) || now-s.VTEPs[id].Traffic.LastSeen.Load() > 1
+	seen := t.snap.Load().VTEPs[id].Traffic.LastSeen.Load()
+	return seen == 0 || now-min(seen, now) > 1
 }
 
 // retire gives a VTEP's number back. Its place in the snapshot stays, without
@@ -128,7 +134,9 @@ func (t *Tables) silent(id forward.VTEPID, now uint32) bool {
 func (t *Tables) retire(id forward.VTEPID, a addr) {
 	t.index.drop(a)
 	t.vteps.drop(a)
+	t.crowded.Store(false)
 	delete(t.quiet, id)
+	t.flush(func() { t.fdb.FlushHop(forward.VTEPHop(id)) })
 	t.change(func(s *forward.Snapshot) {
 		s.VTEPs = clone(s.VTEPs)
 		s.VTEPs[id] = forward.VTEP{Traffic: s.VTEPs[id].Traffic}
