@@ -26,9 +26,10 @@ type accessWorker struct {
 	heard *atomic.Bool
 
 	carrier
-	tally batchTally
-	tx    *transmit
-	beat  heartbeat
+	tally  batchTally
+	tx     *transmit
+	beat   heartbeat
+	alerts alerts
 
 	// Of the batch at hand.
 	snap *forward.Snapshot
@@ -57,14 +58,13 @@ func (w *accessWorker) run() {
 		case isDown(err):
 			w.gw.nudge()
 		default:
-			w.gw.trouble.port(w.snapName(), err)
-			w.gw.nudge()
+			// The next tick opens the port again, and not sooner: the reason
+			// may be there to stay.
+			w.gw.trouble.port(w.gw.tables.Snapshot().Ports[w.id].Name, err)
 			return
 		}
 	}
 }
-
-func (w *accessWorker) snapName() string { return w.gw.tables.Snapshot().Ports[w.id].Name }
 
 func (w *accessWorker) batch(bufs []frame.Buffer) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
@@ -104,12 +104,13 @@ func (w *accessWorker) carryOut(v forward.Verdict, b *frame.Buffer) {
 	case forward.Flood:
 		w.flood(v, b)
 	case forward.Drop:
+		w.alert(v, b.Bytes())
 		if v.Shutdown && !w.heard.Swap(true) {
 			w.gw.nudge()
 		}
-		if v.MTU > 0 {
-			w.answerTooBig(b, v.MTU)
-		}
+	}
+	if v.MTU > 0 {
+		w.answerTooBig(b, v.MTU)
 	}
 }
 

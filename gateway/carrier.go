@@ -77,7 +77,7 @@ func (c *carrier) finishToPort(to forward.PortID, f []byte, o frame.Offload) {
 	b := c.tx.arena.take(len(f))
 	copy(b, f)
 	if !offload.FinishChecksum(b, o) {
-		c.tally.lose(forward.TxFailed)
+		c.unfinished()
 		return
 	}
 	c.tx.port(to, b, frame.Offload{})
@@ -86,7 +86,7 @@ func (c *carrier) finishToPort(to forward.PortID, f []byte, o frame.Offload) {
 func (c *carrier) cutToPort(to forward.PortID, f []byte, o frame.Offload) {
 	segments, ok := c.cut(f, o)
 	if !ok {
-		c.tally.lose(forward.TxFailed)
+		c.unfinished()
 		return
 	}
 	for _, s := range segments {
@@ -102,6 +102,13 @@ func (c *carrier) cut(f []byte, o frame.Offload) ([]offload.Segment, bool) {
 		c.segments = offload.NewSegmenter(vxlanHeader)
 	}
 	return c.segments.Cut(f, o)
+}
+
+// unfinished counts a copy whose checksum or segments could not be made: the
+// kernel's notes do not describe the frame.
+func (c *carrier) unfinished() {
+	c.tx.gw.trouble.once("unfinished", "a frame came with offload notes that do not describe it: not sent", "mend", "turn the offload off where it comes from: ethtool -K INTERFACE tso off gso off tx off")
+	c.tally.lose(forward.TxFailed)
 }
 
 // toVTEP queues one encapsulated copy.
@@ -121,7 +128,7 @@ func (c *carrier) toVTEPs(to []forward.VTEPID, b *frame.Buffer, d fdb.Domain) {
 		return
 	}
 	if b.Offload.NeedsChecksum && !offload.FinishChecksum(b.Bytes(), b.Offload) {
-		c.tally.lose(forward.TxFailed)
+		c.unfinished()
 		return
 	}
 	b.Offload = frame.Offload{}
@@ -136,7 +143,7 @@ func (c *carrier) toVTEPs(to []forward.VTEPID, b *frame.Buffer, d fdb.Domain) {
 func (c *carrier) cutToVTEPs(to []forward.VTEPID, b *frame.Buffer, d fdb.Domain) {
 	segments, ok := c.cut(b.Bytes(), b.Offload)
 	if !ok {
-		c.tally.lose(forward.TxFailed)
+		c.unfinished()
 		return
 	}
 	vni := c.tx.snap.Domains[d].VNI

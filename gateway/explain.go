@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/mdlayher/ethernet"
 
@@ -26,10 +27,15 @@ func (g *Gateway) Explain(r api.ExplainRequest) (api.Explanation, error) {
 	}
 	b := frame.NewBuffers(1, len(raw))[0]
 	b.Len = copy(b.Mem[b.Off:], raw)
+	// The port's number before the snapshot, which then has it.
+	id, isPort := g.tables.Port(r.Port)
 	x := explainer{gw: g, s: g.tables.Snapshot(), now: g.edges.Clock()}
-	if r.Port != "" {
-		err = x.fromPort(r.Port, r.VNI, b)
-	} else {
+	switch {
+	case isPort:
+		err = x.fromPort(id, r.VNI, b)
+	case r.Port != "":
+		err = fmt.Errorf("%s is no access port of this gateway: `vxgw show ports` lists them", r.Port)
+	default:
 		x.fromVTEP(netip.MustParseAddr(r.VTEP), r.VNI, b)
 	}
 	return x.out, err
@@ -47,22 +53,19 @@ func (x *explainer) step(question, format string, args ...any) {
 	x.out.Steps = append(x.out.Steps, api.Step{Question: question, Answer: fmt.Sprintf(format, args...)})
 }
 
-func (x *explainer) fromPort(name string, vni uint32, b frame.Buffer) error {
-	id, ok := x.gw.tables.Port(name)
-	if !ok {
-		return fmt.Errorf("%s is no access port of this gateway: `vxgw show ports` lists them", name)
-	}
+func (x *explainer) fromPort(id forward.PortID, vni uint32, b frame.Buffer) error {
 	p := &x.s.Ports[id]
 	d := &x.s.Domains[p.Domain]
 	if vni != 0 && vni != d.VNI {
-		return fmt.Errorf("port %s belongs to VNI %d, not %d: leave the VNI out", name, d.VNI, vni)
+		return fmt.Errorf("port %s belongs to VNI %d, not %d: give that one, or leave it out", p.Name, d.VNI, vni)
 	}
-	x.step("ingress", "access port %s, %s", name, domainName(d))
+	x.step("ingress", "access port %s, %s", p.Name, domainName(d))
+	if p.Shut {
+		x.step("port", "%s was shut down: spanning tree was heard on it", p.Name)
+	}
 	x.dissect(b.Bytes())
 	forward.PopTag(&b)
-	if b.Tag.Present {
-		x.step("tag", "TPID 0x%04x, VID %d", b.Tag.TPID, b.Tag.VID())
-	}
+	x.tag(b.Tag)
 	v := x.s.FromAccess(id, forward.Input{Frame: b.Bytes(), Tag: b.Tag, Size: b.Len}, x.now)
 	x.verdict(v, id, b.Bytes())
 	return nil
@@ -77,6 +80,10 @@ func (x *explainer) fromVTEP(from netip.Addr, vni uint32, b frame.Buffer) {
 	}
 	x.step("domain", "%s; %s may send to it", domainName(&x.s.Domains[d]), from)
 	x.dissect(b.Bytes())
+	tagged := b
+	tagged.Mem = slices.Clone(b.Mem) // an inner tag is named, and stays where it is
+	forward.PopTag(&tagged)
+	x.tag(tagged.Tag)
 	id, known := x.gw.tables.VTEP(from)
 	if !known || int(id) >= len(x.s.VTEPs) {
 		// A VTEP that was never heard of gets a number with its first packet:
@@ -84,6 +91,12 @@ func (x *explainer) fromVTEP(from netip.Addr, vni uint32, b frame.Buffer) {
 		id = forward.VTEPID(len(x.s.VTEPs))
 	}
 	x.verdict(x.s.FromOverlay(d, id, 0, b.Bytes(), x.now), forward.NoPortID, b.Bytes())
+}
+
+func (x *explainer) tag(t frame.Tag) {
+	if t.Present {
+		x.step("tag", "TPID 0x%04x, VID %d", t.TPID, t.VID())
+	}
 }
 
 func domainName(d *forward.Domain) string {
@@ -96,11 +109,21 @@ func domainName(d *forward.Domain) string {
 // dissect names the frame's addresses and type, as far as it has any.
 func (x *explainer) dissect(b []byte) {
 	var f ethernet.Frame
-	if err := f.UnmarshalBinary(b); err != nil {
-		x.step("frame", "%d bytes: no Ethernet frame (%v)", len(b), err)
-		return
+	switch err := f.UnmarshalBinary(b); {
+	case len(b) < ethernetHeader:
+		x.step("frame", "%s: an Ethernet header has %d", countBytes(len(b)), ethernetHeader)
+	case err != nil: // it ends in the middle of a tag
+		x.step("frame", "%s, %s -> %s, EtherType 0x%04x and nothing behind it", countBytes(len(b)), frame.Frame(b).Src(), frame.Frame(b).Dst(), frame.Frame(b).Type())
+	default:
+		x.step("frame", "%s, %s -> %s, %s", countBytes(len(b)), f.Source, f.Destination, typeName(f.EtherType))
 	}
-	x.step("frame", "%d bytes, %s -> %s, %s", len(b), f.Source, f.Destination, typeName(f.EtherType))
+}
+
+func countBytes(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 func typeName(t ethernet.EtherType) string {
@@ -118,19 +141,23 @@ func typeName(t ethernet.EtherType) string {
 func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	// A frame is told what it was asked, and no more: one that is dropped for
 	// its tag never has its addresses looked up.
-	if v.Reason.AfterSource() {
+	shut := in != forward.NoPortID && x.s.Ports[in].Shut
+	if v.Reason.AfterSource() && !shut {
 		x.source(v, f.Src())
 	}
 	if v.SetECN {
 		x.step("ecn", "the inner ECN field becomes %02b", v.ECN)
 	}
-	if v.Reason.AfterDestination() {
+	if v.Reason.AfterDestination() && !shut {
 		x.destination(v, f)
+	}
+	if v.MTU > 0 {
+		x.step("answer", "an IPv4 sender that set DF, or an IPv6 one, is told that %d bytes of IP packet fit", v.MTU)
 	}
 	switch v.Kind {
 	case forward.Drop:
-		if v.MTU > 0 {
-			x.step("answer", "the sender is told that %d bytes of IP packet fit", v.MTU)
+		if v.Shutdown {
+			x.step("port", "it would be shut down: spanning tree, and bpdu is \"shutdown\"")
 		}
 		x.dropped(v.Reason)
 	case forward.ToPort:
@@ -153,7 +180,7 @@ func (x *explainer) source(v forward.Verdict, src frame.MAC) {
 	case known:
 		x.step("source", "%s is known: %s", src, x.hop(e))
 	case v.Learn:
-		x.step("source", "%s is new, and would be learned here", src)
+		x.step("source", "%s is new, and would be learned here within the limits", src)
 	default:
 		x.step("source", "%s is not known, and not learned", src)
 	}
@@ -218,6 +245,10 @@ func (x *explainer) copyToPort(p forward.PortID) {
 }
 
 func (x *explainer) copyToVTEP(to forward.VTEPID, f frame.Frame) {
+	if len(x.s.Uplinks) == 0 {
+		x.step("no copy", "to VTEP %s: the underlay is down, see `vxgw show datapath`: %s", x.s.VTEPs[to].Addr, forward.TxFailed)
+		return
+	}
 	e := &x.gw.encapsulation
 	x.out.Copies = append(x.out.Copies, fmt.Sprintf("vtep %s sport %d tos 0x%02x", x.s.VTEPs[to].Addr, e.entropy.SourcePort(f), e.tos(f)))
 }

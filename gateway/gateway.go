@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vxgw/config"
-	"vxgw/gateway/forward"
 	"vxgw/gateway/tables"
 )
 
@@ -28,6 +27,7 @@ type Gateway struct {
 	trouble       trouble
 	answers       answerLimit
 	kick          chan struct{} // look again; see nudge
+	paths         paths
 
 	ledger ledger
 	ready  atomic.Pointer[func()] // called once, when forwarding has begun
@@ -50,6 +50,7 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		tables:        t,
 		encapsulation: newEncapsulation(cfg),
 		kick:          make(chan struct{}, 1),
+		paths:         newPaths(),
 	}
 	g.trouble.log = log
 	g.addPorts()
@@ -80,16 +81,4 @@ func (g *Gateway) nudge() {
 	case g.kick <- struct{}{}:
 	default:
 	}
-}
-
-// newVTEP numbers a VTEP that an allowed packet came from.
-func (g *Gateway) newVTEP(a netipAddr) forward.VTEPID {
-	id := g.tables.Learn(a)
-	if id == forward.NoVTEPID {
-		g.trouble.once("vteps", "no room for another VTEP: what it sends is carried, nothing is learned of it; set allowed_vteps", "vtep", a)
-		return id
-	}
-	g.log.Debug("new VTEP", "vtep", a)
-	g.up.pathsStale.Store(true)
-	return id
 }

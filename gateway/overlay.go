@@ -22,9 +22,10 @@ type overlayWorker struct {
 	pkts []underlay.Packet
 
 	carrier
-	tally batchTally
-	tx    *transmit
-	beat  heartbeat
+	tally  batchTally
+	tx     *transmit
+	beat   heartbeat
+	alerts alerts
 
 	// Of the batch at hand.
 	snap *forward.Snapshot
@@ -80,7 +81,7 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	o := forward.Outer{From: p.From, TOS: p.TOS, Fragmented: p.Fragmented, Truncated: p.Truncated}
 	d, r := w.snap.ClassifyOverlay(o, p.Bytes())
 	if r != forward.None {
-		w.refuse(r)
+		w.refuse(r, d, p.From)
 		return
 	}
 	from := w.vtep(p.From)
@@ -90,21 +91,24 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	w.tally.verdict(v)
 	if v.Learn {
 		w.tally.learned(w.gw.tables.FDB().Learn(d, f.Src(), forward.VTEPHop(from), w.now), true)
-	} else if from == forward.NoVTEPID {
+	} else if from == forward.NoVTEPID && w.snap.Domains[d].Learning && v.Reason.AfterSource() {
 		w.tally.refuse(vtepLimit)
 	}
 	if v.SetECN {
 		ip.SetFrameECN(f, v.ECN)
 	}
-	w.carryOut(v, f)
+	w.carryOut(v, p.From, f)
 }
 
 // refuse counts a packet that was dropped before its inner frame was looked at.
 // One that was put together from fragments is in underlay.Refused already, by
 // fragments where the underlay sees them.
-func (w *overlayWorker) refuse(r forward.Reason) {
-	if r == forward.OuterFragment {
+func (w *overlayWorker) refuse(r forward.Reason, d fdb.Domain, from netipAddr) {
+	switch {
+	case r == forward.OuterFragment:
 		return
+	case r == forward.VTEPNotAllowed && w.alerts.due(alertNotAllowed, w.now):
+		w.gw.log.Warn("a VTEP that is not allowed sends to a VNI: dropped", "vtep", from, "vni", w.snap.Domains[d].VNI, "mend", r.Mend())
 	}
 	w.tally.drop(r)
 }
@@ -113,13 +117,27 @@ func (w *overlayWorker) refuse(r forward.Reason) {
 func (w *overlayWorker) vtep(a netipAddr) forward.VTEPID {
 	id, ok := w.gw.tables.VTEP(a)
 	if !ok {
-		id = w.gw.newVTEP(a)
+		id = w.newVTEP(a)
 	}
 	if id != forward.NoVTEPID && int(id) >= len(w.snap.VTEPs) {
 		w.tx.flush() // what is queued refers to the old snapshot
 		w.snap = w.gw.tables.Snapshot()
 		w.tx.snap = w.snap
 	}
+	return id
+}
+
+// newVTEP numbers a VTEP that an allowed packet came from.
+func (w *overlayWorker) newVTEP(a netipAddr) forward.VTEPID {
+	id := w.gw.tables.Learn(a)
+	if id == forward.NoVTEPID {
+		if w.alerts.due(alertNoRoom, w.now) {
+			w.gw.log.Warn("no room for another VTEP: what it sends is carried, and nothing is learned of it", "vtep", a, "mend", "set allowed_vteps")
+		}
+		return id
+	}
+	w.gw.log.Debug("new VTEP", "vtep", a)
+	w.gw.paths.ask(freshPaths)
 	return id
 }
 
@@ -144,12 +162,14 @@ func (w *overlayWorker) endRun() {
 	w.rx.sum = counters.Tally{}
 }
 
-func (w *overlayWorker) carryOut(v forward.Verdict, f frame.Frame) {
+func (w *overlayWorker) carryOut(v forward.Verdict, from netipAddr, f frame.Frame) {
 	switch v.Kind {
 	case forward.ToPort:
 		w.toPort(v.Port, f, w.undone(f, w.snap.Ports[v.Port].MTU))
 	case forward.Flood:
 		w.flood(v, f)
+	case forward.Drop:
+		w.alert(v, from, f)
 	}
 }
 

@@ -31,6 +31,7 @@ type portState struct {
 	reason string // why it is not up
 
 	link   path.Link
+	told   tables.PortState // what forwarding was told last
 	dev    port.Port
 	worker *accessWorker
 	done   chan struct{} // closed when worker has ended
@@ -56,7 +57,7 @@ func (g *Gateway) reconcilePort(p *portState) {
 		g.setState(p, Absent, fmt.Sprintf("there is no interface %s: waiting for it", p.cfg.Interface))
 		return
 	}
-	if why := unfit(link, g.cfg.Underlay.Interface); why != "" {
+	if why := g.unfit(link); why != "" {
 		g.closePort(p)
 		g.setState(p, Refused, why)
 		return
@@ -68,16 +69,21 @@ func (g *Gateway) reconcilePort(p *portState) {
 }
 
 // unfit says why an interface cannot be an access port as it is; "" when it can.
-func unfit(l path.Link, underlay string) string {
+func (g *Gateway) unfit(l path.Link) string {
 	switch {
 	case l.Loopback:
 		return fmt.Sprintf("%s is a loopback interface: name the interface that the switch port is plugged into", l.Name)
 	case l.Master != "":
 		return fmt.Sprintf("%s belongs to %s, which would take its frames: ip link set %s nomaster", l.Name, l.Master, l.Name)
-	case l.Name == underlay:
-		return fmt.Sprintf("%s is the underlay interface: an access port needs one of its own", l.Name)
+	case g.isUnderlay(l.Name):
+		return fmt.Sprintf("%s is the underlay interface, it holds the VTEP address: an access port needs one of its own", l.Name)
 	}
 	return ""
+}
+
+func (g *Gateway) isUnderlay(name string) bool {
+	holder, held := g.edges.Host.Holder(g.cfg.Underlay.Address)
+	return name == g.cfg.Underlay.Interface || held && holder.Name == name
 }
 
 func (p *portState) ended() bool {
@@ -104,19 +110,23 @@ func (g *Gateway) openPort(p *portState, link path.Link) bool {
 	return true
 }
 
-// followLink tells forwarding whether the port carries frames.
+// followLink tells forwarding whether the port carries frames, when that is
+// news. A link that went down and up between two looks leaves one trace: what
+// was behind the port may not be there any more.
 func (g *Gateway) followLink(p *portState, link path.Link) {
 	flapped := link.Downs != p.link.Downs
 	if flapped {
 		p.bpduSeen.Store(false)
 	}
-	up, state, why := linkState(link, p.bpduSeen.Load())
-	changed := state != p.state || link.MTU != p.link.MTU || p.state != Up && up
 	p.link = link
-	if changed {
-		g.tables.SetPort(p.id, tables.PortState{Dev: p.dev, Up: up, Shut: p.bpduSeen.Load(), MTU: link.MTU})
-		g.up.pathsStale.Store(true)
-	} else if flapped {
+	shut := p.bpduSeen.Load()
+	up, state, why := linkState(link, shut)
+	if is := (tables.PortState{Dev: p.dev, Up: up, Shut: shut, MTU: link.MTU}); is != p.told {
+		p.told = is
+		g.tables.SetPort(p.id, is)
+		g.paths.ask(allPaths) // whether they carry what the port may send
+	}
+	if flapped {
 		g.tables.FlushPort(p.id)
 	}
 	g.setState(p, state, why)
@@ -145,7 +155,8 @@ func (g *Gateway) closePort(p *portState) {
 		g.log.Debug("closing a port", "port", p.cfg.Interface, "err", err)
 	}
 	<-p.done
-	p.dev, p.worker, p.done = nil, nil, nil
+	p.dev, p.worker, p.done, p.told = nil, nil, nil, tables.PortState{}
+	p.bpduSeen.Store(false)
 	p.state = "" // whatever comes next is news
 }
 

@@ -141,7 +141,7 @@ func wallClock(at, now uint32) *time.Time {
 	if at == 0 {
 		return nil
 	}
-	t := time.Now().Add(-time.Duration(now-at) * time.Second).Truncate(time.Second)
+	t := time.Now().Add(-time.Duration(now-min(at, now)) * time.Second).Truncate(time.Second)
 	return &t
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -21,7 +22,10 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	defer g.closeAll()
 	var ticks int
 	g.reconcile()
-	g.refreshPaths()
+	g.refreshPaths(allPaths)
+	var paths sync.WaitGroup
+	paths.Go(func() { g.followPaths(ctx) })
+	defer paths.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()
 	}
@@ -30,7 +34,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-g.edges.Host.Changed():
-			g.up.pathsStale.Store(true)
+			g.paths.ask(allPaths)
 		case <-g.kick:
 		case <-tick.C:
 			ticks++
@@ -43,8 +47,8 @@ func (g *Gateway) supervise(ctx context.Context) error {
 func (g *Gateway) everySecond(ticks int) {
 	g.tables.Sweep(g.edges.Clock())
 	g.pollEdges()
-	if g.up.pathsStale.Swap(false) || ticks%int(pathsEvery/tickEvery) == 0 {
-		g.refreshPaths()
+	if ticks%int(pathsEvery/tickEvery) == 0 {
+		g.paths.ask(allPaths)
 	}
 }
 

@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"errors"
+	"net"
+
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
@@ -88,7 +91,7 @@ func (t *transmit) toDevice(to forward.PortID, frames []frame.Out) {
 		if s := frames[i].Status; s == frame.Sent {
 			sent.Add(len(frames[i].Bytes))
 		} else {
-			t.tally.lose(reasonOf(s))
+			t.tally.lose(portReason(s))
 		}
 	}
 	sent.Tx(p.Traffic)
@@ -96,11 +99,13 @@ func (t *transmit) toDevice(to forward.PortID, frames []frame.Out) {
 
 func (t *transmit) toUnderlay() {
 	if n := len(t.snap.Uplinks); n > 0 {
-		if err := t.snap.Uplinks[t.lane%n].WriteBatch(t.dgrams); err != nil {
+		// A socket that was closed is no news: the supervisor closed it.
+		if err := t.snap.Uplinks[t.lane%n].WriteBatch(t.dgrams); err != nil && !errors.Is(err, net.ErrClosed) {
 			t.gw.trouble.underlay(err)
 		}
 		t.countSent()
 	} else {
+		t.gw.trouble.once("no uplink", "packets for VTEPs are lost while the underlay is down", "mend", "`vxgw show datapath` says why it is down")
 		for range t.dgrams {
 			t.tally.lose(forward.TxFailed)
 		}
@@ -118,7 +123,7 @@ func (t *transmit) countSent() {
 			vtep.Add(a.size)
 			vni.Add(a.size)
 		} else {
-			t.tally.lose(reasonOf(s))
+			t.tally.lose(underlayReason(s))
 		}
 		last := i+1 == len(t.about)
 		if last || t.about[i+1].to != a.to {
@@ -130,8 +135,17 @@ func (t *transmit) countSent() {
 	}
 }
 
-// reasonOf is how a copy that was not sent is counted.
-func reasonOf(s frame.Status) forward.Reason {
+// underlayReason is how a packet that was not sent is counted. There is no port
+// that could be down.
+func underlayReason(s frame.Status) forward.Reason {
+	if s == frame.TooBig {
+		return forward.TooBig
+	}
+	return forward.TxFailed
+}
+
+// portReason is how a frame that was not sent is counted.
+func portReason(s frame.Status) forward.Reason {
 	switch s {
 	case frame.TooBig:
 		return forward.TooBig

@@ -50,8 +50,11 @@ func (t *trouble) due(key string, now time.Time) (skipped int, ok bool) {
 	defer t.mu.Unlock()
 	s := t.said[key]
 	if s == nil {
-		if t.said == nil || len(t.said) >= maxTroubles {
+		if t.said == nil {
 			t.said = make(map[string]*said)
+		}
+		if len(t.said) >= maxTroubles {
+			t.forgetOldest()
 		}
 		t.said[key] = &said{at: now}
 		return 0, true
@@ -62,6 +65,16 @@ func (t *trouble) due(key string, now time.Time) (skipped int, ok bool) {
 	}
 	skipped, s.skipped, s.at = s.skipped, 0, now
 	return skipped, true
+}
+
+func (t *trouble) forgetOldest() {
+	oldest := ""
+	for key, s := range t.said {
+		if oldest == "" || s.at.Before(t.said[oldest].at) {
+			oldest = key
+		}
+	}
+	delete(t.said, oldest)
 }
 
 // port tells of an error in sending to, or reading from, an access port.

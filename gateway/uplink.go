@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"vxgw/gateway/forward"
-	"vxgw/l2/frame"
 	"vxgw/l3/underlay"
 )
 
@@ -20,9 +19,9 @@ type uplinkState struct {
 	workers []*overlayWorker
 	done    []chan struct{}
 
-	seen       underlay.Refused // what was already added to the ledger, of dev
-	failed     atomic.Bool      // a worker gave up
-	pathsStale atomic.Bool      // ask for the paths again
+	seen   underlay.Refused // what was already added to the ledger, of dev
+	failed atomic.Bool      // a worker gave up
+	open   atomic.Bool      // dev is there
 }
 
 // reconcileUplink opens the VTEP's sockets while this machine holds its
@@ -39,7 +38,7 @@ func (g *Gateway) reconcileUplink() {
 		g.setUplink(fmt.Sprintf("no interface holds the VTEP address %s: ip address add %s dev %s; waiting for it",
 			u.Address, netip.PrefixFrom(u.Address, u.Address.BitLen()), interfaceOr(u.Interface, "INTERFACE")))
 	case u.Interface != "" && holder.Name != u.Interface && g.up.dev == nil:
-		g.log.Warn("the VTEP address is on another interface than [underlay] interface", "address", u.Address, "on", holder.Name, "configured", u.Interface)
+		g.trouble.once("holder", "the VTEP address is on another interface than [underlay] interface", "address", u.Address, "on", holder.Name, "configured", u.Interface)
 		fallthrough
 	default:
 		if g.up.dev == nil {
@@ -77,7 +76,8 @@ func (g *Gateway) openUplink() {
 		}()
 	}
 	g.tables.SetUplinks(queues)
-	g.up.pathsStale.Store(true)
+	g.up.open.Store(true)
+	g.paths.ask(allPaths)
 	g.setUplink("")
 }
 
@@ -104,6 +104,7 @@ func (g *Gateway) closeUplink() {
 	if g.up.dev == nil {
 		return
 	}
+	g.up.open.Store(false)
 	g.tables.SetUplinks(nil)
 	g.pollUplink()
 	if err := g.up.dev.Close(); err != nil {
@@ -115,11 +116,9 @@ func (g *Gateway) closeUplink() {
 	g.up.dev, g.up.workers, g.up.done = nil, nil, nil
 }
 
-// uplinkFailed is how a worker says that its socket is of no use any more.
-func (g *Gateway) uplinkFailed() {
-	g.up.failed.Store(true)
-	g.nudge()
-}
+// uplinkFailed is how a worker says that its socket is of no use any more. The
+// next tick makes new ones, and not sooner: the reason may be there to stay.
+func (g *Gateway) uplinkFailed() { g.up.failed.Store(true) }
 
 func (g *Gateway) setUplink(why string) {
 	if g.up.reason == why && (why != "" || g.up.dev == nil) {
@@ -155,62 +154,4 @@ func (g *Gateway) pollEdges() {
 		g.pollPort(p)
 	}
 	g.pollUplink()
-}
-
-// overhead is what encapsulation adds to an inner frame, seen from the
-// underlay's MTU: outer IP, UDP and VXLAN headers.
-func overhead(a netip.Addr) int {
-	const udp = 8
-	if a.Is4() {
-		return 20 + udp + vxlanHeader
-	}
-	return 40 + udp + vxlanHeader
-}
-
-// refreshPaths asks for the path to each VTEP and tells forwarding how much
-// each carries.
-func (g *Gateway) refreshPaths() {
-	s := g.tables.Snapshot()
-	fits := make(map[forward.VTEPID]int)
-	for i, v := range s.VTEPs {
-		if !v.Addr.IsValid() {
-			continue
-		}
-		n := 0
-		if p, err := g.edges.Host.Path(v.Addr, g.cfg.Underlay.Address); err != nil {
-			g.trouble.once("path "+v.Addr.String(), "no path to a VTEP", "vtep", v.Addr, "err", err)
-		} else if p.MTU > 0 {
-			n = max(p.MTU-overhead(v.Addr), frame.HeaderLen)
-		}
-		if n != v.MaxFrame {
-			fits[forward.VTEPID(i)] = n
-		}
-	}
-	if len(fits) == 0 {
-		return
-	}
-	g.tables.SetPaths(fits)
-	g.warnNarrow(fits)
-}
-
-// warnNarrow says where a path carries less than the access ports may send:
-// the MTU black hole, named before anybody falls into it.
-func (g *Gateway) warnNarrow(fits map[forward.VTEPID]int) {
-	s := g.tables.Snapshot()
-	widest, name := 0, ""
-	for _, p := range s.Ports {
-		if p.Dev != nil && p.MTU > widest {
-			widest, name = p.MTU, p.Name
-		}
-	}
-	for id, n := range fits {
-		inner := n - frame.HeaderLen
-		if n == 0 || inner >= widest {
-			continue
-		}
-		v := s.VTEPs[id].Addr
-		need := widest + frame.HeaderLen + overhead(v)
-		g.log.Warn("the path to a VTEP carries less than an access port may send: longer frames are dropped as too_big",
-			"vtep", v, "carries", inner, "port", name, "port_mtu", widest, "mend", fmt.Sprintf("raise the underlay MTU to %d", need))
-	}
 }

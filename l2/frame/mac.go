@@ -26,15 +26,27 @@ func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 // IsZero reports whether m is 00:00:00:00:00:00.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
-// IsReserved reports whether m is one of 01-80-C2-00-00-00 to -0F, which a
-// bridge never forwards (IEEE 802.1Q table 8-1).
+// Group addresses of Cisco's link protocols: CDP, VTP and UDLD speak to the
+// first, spanning tree per VLAN (PVST+) to the second.
+var (
+	ciscoLink = MAC{0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcc}
+	ciscoPVST = MAC{0x01, 0x00, 0x0c, 0xcc, 0xcc, 0xcd}
+)
+
+// IsReserved reports whether m is for the neighbour on the link, and no bridge
+// forwards it: 01-80-C2-00-00-00 to -0F (IEEE 802.1Q table 8-1), or one of
+// Cisco's of the same kind, as Open vSwitch has it too.
 func (m MAC) IsReserved() bool {
+	return m.isLinkLocal() || m == ciscoLink || m == ciscoPVST
+}
+
+func (m MAC) isLinkLocal() bool {
 	return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && m[5] <= 0x0f
 }
 
-// IsBPDU reports whether m is 01-80-C2-00-00-00, the bridge group address that
-// spanning tree speaks to.
-func (m MAC) IsBPDU() bool { return m.IsReserved() && m[5] == 0 }
+// IsBPDU reports whether spanning tree speaks to m: 01-80-C2-00-00-00, the
+// bridge group address, or PVST+'s 01-00-0C-CC-CC-CD.
+func (m MAC) IsBPDU() bool { return m.isLinkLocal() && m[5] == 0 || m == ciscoPVST }
 
 // Uint64 returns the address as a number below 1<<48.
 func (m MAC) Uint64() uint64 {

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+
+	"vxgw/gateway/forward"
+	"vxgw/l2/frame"
+)
+
+// pathWork says which paths are to be asked for.
+type pathWork int32
+
+const (
+	noPaths    pathWork = iota
+	freshPaths          // those of VTEPs that were not asked for yet
+	allPaths
+)
+
+// paths is the task that asks the host how much the path to each VTEP carries.
+// It has a goroutine of its own: with thousands of VTEPs it takes a while, and
+// a link that went down must not wait for it.
+type paths struct {
+	want   atomic.Int32
+	kick   chan struct{}
+	narrow map[narrow]bool // what was warned of; the task's own
+}
+
+func newPaths() paths { return paths{kick: make(chan struct{}, 1)} }
+
+// ask makes the task look again soon. It never waits.
+func (p *paths) ask(w pathWork) {
+	for {
+		was := p.want.Load()
+		if was >= int32(w) || p.want.CompareAndSwap(was, int32(w)) {
+			break
+		}
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// followPaths is the task. It runs until ctx ends.
+func (g *Gateway) followPaths(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.paths.kick:
+			g.refreshPaths(pathWork(g.paths.want.Swap(int32(noPaths))))
+		}
+	}
+}
+
+// overhead is what encapsulation adds to an inner frame, seen from the
+// underlay's MTU: outer IP, UDP and VXLAN headers.
+func overhead(a netip.Addr) int {
+	const udp = 8
+	if a.Is4() {
+		return 20 + udp + vxlanHeader
+	}
+	return 40 + udp + vxlanHeader
+}
+
+// refreshPaths asks for the path to each VTEP and tells forwarding how much
+// each carries.
+func (g *Gateway) refreshPaths(w pathWork) {
+	s := g.tables.Snapshot()
+	fits := make(map[forward.VTEPID]int)
+	var lost []netip.Addr
+	var why error
+	for i, v := range s.VTEPs {
+		if !v.Addr.IsValid() || w == freshPaths && v.MaxFrame != 0 {
+			continue
+		}
+		n := 0
+		if p, err := g.edges.Host.Path(v.Addr, g.cfg.Underlay.Address); err != nil {
+			lost, why = append(lost, v.Addr), err
+		} else if p.MTU > 0 {
+			n = max(p.MTU-overhead(v.Addr), frame.HeaderLen)
+		}
+		if n != v.MaxFrame {
+			fits[forward.VTEPID(i)] = n
+		}
+	}
+	if len(lost) > 0 && g.up.open.Load() {
+		g.trouble.once("paths", "there is no path to a VTEP", "vtep", lost[len(lost)-1], "vteps_without_path", len(lost), "err", why)
+	}
+	if len(fits) > 0 {
+		g.tables.SetPaths(fits)
+	}
+	g.warnNarrow()
+}
+
+// warnNarrow says where a path carries less than the access ports of a VNI may
+// send: the MTU black hole, named before anybody falls into it. Each is named
+// once for as long as nothing about it changes.
+func (g *Gateway) warnNarrow() {
+	s := g.tables.Snapshot()
+	is := make(map[narrow]bool)
+	for i := range s.Domains {
+		d := &s.Domains[i]
+		widest := widestPort(s, d)
+		if widest == nil {
+			continue
+		}
+		for _, to := range d.Flood {
+			v := &s.VTEPs[to]
+			if inner := v.MaxFrame - frame.HeaderLen; v.MaxFrame > 0 && inner < widest.MTU {
+				is[narrow{v.Addr, inner, widest.Name, widest.MTU}] = true
+			}
+		}
+	}
+	for n := range is {
+		if !g.paths.narrow[n] {
+			n.warn(g)
+		}
+	}
+	g.paths.narrow = is
+}
+
+// narrow is a path that carries less than a port may send.
+type narrow struct {
+	vtep    netip.Addr
+	carries int // bytes of inner IP packet
+	port    string
+	mtu     int
+}
+
+func (n narrow) warn(g *Gateway) {
+	need := n.mtu + frame.HeaderLen + overhead(n.vtep)
+	g.log.Warn("the path to a VTEP carries less than an access port may send: longer frames are dropped as too_big",
+		"vtep", n.vtep, "carries", n.carries, "port", n.port, "port_mtu", n.mtu, "mend", fmt.Sprintf("raise the underlay MTU to %d, or lower the hosts' to %d", need, n.carries))
+}
+
+func widestPort(s *forward.Snapshot, d *forward.Domain) *forward.Port {
+	var widest *forward.Port
+	for _, id := range d.Ports {
+		if p := &s.Ports[id]; p.Dev != nil && (widest == nil || p.MTU > widest.MTU) {
+			widest = p
+		}
+	}
+	return widest
+}
