@@ -33,8 +33,17 @@ type vxlan struct {
 // operStates of RFC 2863 as in include/uapi/linux/if.h.
 const (
 	operUnknown = 0
+	operDown    = 2
 	operUp      = 6
 )
+
+// carries reports whether frames can pass. The carrier is the driver's word, at
+// once; the operational state follows up to a second later, and until then says
+// down of a link that is up and up of one that is down. Its other values, lower
+// layer down or dormant until 802.1X lets it pass, stand for themselves.
+func carries(flags uint32, oper uint8) bool {
+	return flags&unix.IFF_LOWER_UP != 0 && (oper == operUp || oper == operDown || oper == operUnknown)
+}
 
 // parseLink reads an RTM_NEWLINK or RTM_DELLINK (struct ifinfomsg). It takes
 // only what speaks of a whole device: bridges announce their ports with the
@@ -73,7 +82,7 @@ func parseLink(b []byte) (device, bool) {
 			d.Kind, d.vxlan = parseLinkInfo(v)
 		}
 	}
-	d.Carrier = oper == operUp || oper == operUnknown && flags&unix.IFF_LOWER_UP != 0
+	d.Carrier = carries(flags, oper)
 	if elsewhere {
 		// Its socket stayed in the namespace that it was made in.
 		d.vxlan = vxlan{}

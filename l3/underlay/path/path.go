@@ -19,7 +19,7 @@ type Link struct {
 	MTU      int // bytes, without the Ethernet header
 	MAC      frame.MAC
 	AdminUp  bool // set up by the operator
-	Carrier  bool // frames can pass: operstate up, or unknown and the lower layer is up (RFC 2863)
+	Carrier  bool // frames can pass: the driver has a carrier, and the link is not dormant or waiting for a lower layer (RFC 2863)
 	Loopback bool
 	Kind     string // "veth", "vxlan", "bridge" and so on; "" for hardware
 	Master   string // the bridge, bond, team or VRF it belongs to; "": none
