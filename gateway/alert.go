@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
@@ -53,7 +54,7 @@ func (w *accessWorker) alert(v forward.Verdict, f frame.Frame) {
 }
 
 // alert tells of frames that somebody's mistake or ill will sent in VXLAN.
-func (w *overlayWorker) alert(v forward.Verdict, from netipAddr, f frame.Frame) {
+func (w *overlayWorker) alert(v forward.Verdict, from netip.Addr, f frame.Frame) {
 	vni := w.snap.Domains[v.Domain].VNI
 	switch v.Reason {
 	case forward.InnerVLAN:

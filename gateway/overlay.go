@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 
 	"vxgw/gateway/counters"
@@ -103,7 +104,7 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 // refuse counts a packet that was dropped before its inner frame was looked at.
 // One that was put together from fragments is in underlay.Refused already, by
 // fragments where the underlay sees them.
-func (w *overlayWorker) refuse(r forward.Reason, d fdb.Domain, from netipAddr) {
+func (w *overlayWorker) refuse(r forward.Reason, d fdb.Domain, from netip.Addr) {
 	switch {
 	case r == forward.OuterFragment:
 		return
@@ -114,7 +115,7 @@ func (w *overlayWorker) refuse(r forward.Reason, d fdb.Domain, from netipAddr) {
 }
 
 // vtep returns the sender's number; a VTEP not heard of before is given one.
-func (w *overlayWorker) vtep(a netipAddr) forward.VTEPID {
+func (w *overlayWorker) vtep(a netip.Addr) forward.VTEPID {
 	id, ok := w.gw.tables.VTEP(a)
 	if !ok {
 		id = w.newVTEP(a)
@@ -128,7 +129,7 @@ func (w *overlayWorker) vtep(a netipAddr) forward.VTEPID {
 }
 
 // newVTEP numbers a VTEP that an allowed packet came from.
-func (w *overlayWorker) newVTEP(a netipAddr) forward.VTEPID {
+func (w *overlayWorker) newVTEP(a netip.Addr) forward.VTEPID {
 	id := w.gw.tables.Learn(a)
 	if id == forward.NoVTEPID {
 		if w.alerts.due(alertNoRoom, w.now) {
@@ -162,7 +163,7 @@ func (w *overlayWorker) endRun() {
 	w.rx.sum = counters.Tally{}
 }
 
-func (w *overlayWorker) carryOut(v forward.Verdict, from netipAddr, f frame.Frame) {
+func (w *overlayWorker) carryOut(v forward.Verdict, from netip.Addr, f frame.Frame) {
 	switch v.Kind {
 	case forward.ToPort:
 		w.toPort(v.Port, f, w.undone(f, w.snap.Ports[v.Port].MTU))

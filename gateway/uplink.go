@@ -9,8 +9,6 @@ import (
 	"vxgw/l3/underlay"
 )
 
-type netipAddr = netip.Addr
-
 // uplinkState is the VTEP's attachment to the underlay. Guarded by Gateway.mu
 // but for the atomics.
 type uplinkState struct {
