@@ -24,7 +24,7 @@ func explainCommand() *cobra.Command {
 		asJSON bool
 	)
 	c := &cobra.Command{
-		Use:   "explain {--port IF | --vtep ADDR --vni N} HEXFRAME",
+		Use:   "explain {--port IF [--vni N] | --vtep ADDR --vni N} HEXFRAME",
 		Short: "say what a frame would meet, without sending it",
 		Long: `Asks the running gateway, step by step, what would become of a frame that comes
 in at an access port or from a remote VTEP. Nothing is sent, learned or counted.
@@ -57,7 +57,7 @@ from standard input, also as tcpdump -xx prints it.`,
 	f := c.Flags()
 	f.StringVar(&req.Port, "port", "", "the frame comes in at access port `IF`")
 	f.StringVar(&req.VTEP, "vtep", "", "the frame comes in from VTEP `ADDR`")
-	f.StringVar(&vni, "vni", "", "... in VNI `N`")
+	f.StringVar(&vni, "vni", "", "... in VNI `N`; for a port it may be left out")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object")
 	g.add(c)
 	return c

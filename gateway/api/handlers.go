@@ -205,9 +205,9 @@ func (r *ExplainRequest) Check() error {
 		return errors.New("say where the frame comes in: at a port, or from a VTEP in a VNI")
 	case r.Port != "" && r.VTEP != "":
 		return errors.New("a frame comes in at a port or from a VTEP, not both: leave one out")
-	case r.Port != "" && r.VNI != 0:
-		return errors.New("a port has its VNI already: leave vni out")
-	case r.VTEP != "" && (r.VNI < 1 || r.VNI > maxVNI):
+	case r.VNI > maxVNI:
+		return fmt.Errorf("vni %d: a VNI is a number from 1 to %d", r.VNI, maxVNI)
+	case r.VTEP != "" && r.VNI == 0:
 		return fmt.Errorf("say the VNI that the VTEP sends the frame in, 1 to %d", maxVNI)
 	}
 	if r.VTEP != "" {

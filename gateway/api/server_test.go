@@ -122,7 +122,7 @@ func TestRefusals(t *testing.T) {
 		{"two values", "POST", "/v1/explain", `{"port":"eth1","frame":"` + arp + `"}{}`, 400, "more than one"},
 		{"nowhere", "POST", "/v1/explain", `{"frame":"` + arp + `"}`, 400, "where"},
 		{"two places", "POST", "/v1/explain", `{"port":"eth1","vtep":"192.0.2.2","vni":1,"frame":"` + arp + `"}`, 400, "not both"},
-		{"port with VNI", "POST", "/v1/explain", `{"port":"eth1","vni":1,"frame":"` + arp + `"}`, 400, "leave vni out"},
+		{"port with no VNI there is", "POST", "/v1/explain", `{"port":"eth1","vni":16777216,"frame":"` + arp + `"}`, 400, "1 to 16777215"},
 		{"VTEP without VNI", "POST", "/v1/explain", `{"vtep":"192.0.2.2","frame":"` + arp + `"}`, 400, "VNI"},
 		{"VTEP no address", "POST", "/v1/explain", `{"vtep":"peer","vni":1,"frame":"` + arp + `"}`, 400, "not an IP address"},
 		{"no frame", "POST", "/v1/explain", `{"port":"eth1"}`, 400, "empty"},
@@ -158,6 +158,9 @@ func TestExplain(t *testing.T) {
 	want := ExplainRequest{VTEP: "192.0.2.2", VNI: 10010, Frame: "ffffffffffff0200"}
 	if diff := cmp.Diff(want, *src.asked.Load()); diff != "" {
 		t.Errorf("the source was asked (-want +got):\n%s", diff)
+	}
+	if _, err := c.Explain(context.Background(), ExplainRequest{Port: "eth1", VNI: 10010, Frame: "ff"}); err != nil {
+		t.Errorf("a port with its VNI: %v", err)
 	}
 	if _, err := c.Explain(context.Background(), ExplainRequest{Port: "eth9", Frame: "00"}); err == nil || err.Error() != "eth9 is no access port of this gateway" {
 		t.Errorf("error %v", err)
