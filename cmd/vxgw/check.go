@@ -17,7 +17,7 @@ func checkCommand() *cobra.Command {
 		Long: `Reads a configuration, prints what a gateway with it would do, and its warnings.
 Nothing is started. Exits with 2 when the file is not valid, after all that is
 wrong with it, each as FILE:LINE:COL: message.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
 			if err != nil {

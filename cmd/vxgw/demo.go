@@ -18,7 +18,7 @@ func demoCommand() *cobra.Command {
 		Long: `Builds two hosts, a gateway and a Linux kernel VTEP in network namespaces, sends
 ARP, ping and TCP through them, shows two frames being refused and why, prints
 what was learned and dropped, and takes everything away again. Needs root.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
 				return errors.New("the demo makes network namespaces, which takes root: run it with sudo")

@@ -21,17 +21,18 @@ type coded struct {
 	error
 	code int
 	hint bool // say where help is
+	said bool // it was told already
 }
 
 func (c coded) Unwrap() error { return c.error }
 
 // usage marks an error as the command line's.
-func usage(err error) error { return coded{err, exitInvalid, true} }
+func usage(err error) error { return coded{error: err, code: exitInvalid, hint: true} }
 
 func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
 // invalid marks an error as the configuration's.
-func invalid(err error) error { return coded{err, exitInvalid, false} }
+func invalid(err error) error { return coded{error: err, code: exitInvalid} }
 
 // report writes err for people, and returns the exit code.
 func report(stderr io.Writer, cmd *cobra.Command, err error) int {
@@ -40,9 +41,10 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	}
 	var c coded
 	if !errors.As(err, &c) {
-		c = coded{err, exitFailure, false}
+		c = coded{error: err, code: exitFailure}
 	}
 	switch {
+	case c.said:
 	case errors.Is(err, context.Canceled): // the user's own interrupt needs no words
 	case c.code == exitInvalid && !c.hint:
 		fmt.Fprintln(stderr, err) // FILE:LINE:COL first, as editors read it
@@ -53,6 +55,14 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 		fmt.Fprintf(stderr, "Try '%s --help'.\n", cmd.CommandPath())
 	}
 	return c.code
+}
+
+// noArgs is cobra.NoArgs in other words: its own speak of an unknown command.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usagef("%s takes flags only: %q is too much", cmd.CommandPath(), args[0])
 }
 
 // wantCommand is what a command says that only has commands below it.

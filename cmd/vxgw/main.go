@@ -62,6 +62,7 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 		Args:          cobra.ArbitraryArgs, // so that our own error names what there is
 		RunE:          func(cmd *cobra.Command, args []string) error { return wantCommand(cmd, args) },
 	}
+	root.SetHelpCommand(helpCommand(root))
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
 		runCommand(), checkCommand(), showCommand(), explainCommand(),

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -26,16 +26,27 @@ func runCommand() *cobra.Command {
 		Long: `Runs the gateway in the foreground until SIGTERM or SIGINT.
 
 Exits with 0 when it was stopped, 1 when it could not go on, and 2 when the
-configuration is not valid; then nothing was started.`,
-		Args: cobra.NoArgs,
+configuration is not valid; then nothing was started. An interface or an address
+that is not there yet is waited for.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
 			if err != nil {
 				return invalid(err)
 			}
+			// Whoever reads the log may go away; frames are carried all the same.
+			signal.Ignore(syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return run(ctx, cfg, newLogger(os.Stderr, cfg.Log))
+			context.AfterFunc(ctx, stop) // a second one ends it whatever it does
+			log := newLogger(os.Stderr, cfg.Log)
+			err = run(ctx, cfg, log)
+			// One who reads the log by program, or by priority, is told there.
+			if err != nil && cfg.Log.Format != "text" {
+				log.Error("stopped: " + err.Error())
+				return coded{error: err, code: exitFailure, said: true}
+			}
+			return err
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", file, "configuration `FILE`")
@@ -46,6 +57,9 @@ configuration is not valid; then nothing was started.`,
 func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w.String())
+	}
+	if err := gateway.CheckRights(log); err != nil {
+		return err
 	}
 	edges, err := gateway.Linux()
 	if err != nil {
@@ -58,26 +72,29 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	server := api.New(gw, api.Options{
 		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log,
 	})
-	eg, ctx := errgroup.WithContext(ctx)
-	eg.Go(func() error { return server.Run(ctx) })
+	eg, working := errgroup.WithContext(ctx)
+	ready := make(chan struct{})
+	gw.OnReady(func() { close(ready) })
+	eg.Go(func() error { return server.Run(working) })
 	eg.Go(func() error {
 		// The socket first: it refuses a second gateway before that touches
 		// what the first one has open.
 		select {
 		case <-server.Ready():
-		case <-ctx.Done():
+		case <-working.Done():
 			return nil
 		}
-		return gw.Run(ctx)
+		return gw.Run(working)
 	})
-	gw.OnReady(func() {
-		log.Info("ready", "gateway", cfg.Name, "vtep", cfg.Underlay.Address, "vnis", len(cfg.VNIs), "ports", len(cfg.Ports))
-		systemd.Ready(fmt.Sprintf("VTEP %s, %d VNIs, %d ports", cfg.Underlay.Address, len(cfg.VNIs), len(cfg.Ports)))
-	})
-	eg.Go(func() error { return systemd.Watchdog(ctx, gw.Alive()) })
+	eg.Go(func() error { return tellStatus(working, gw, ready, log) })
+	eg.Go(func() error { return systemd.Watchdog(working, gw.Alive()) })
+	eg.Go(func() error { return noReload(working, log) })
 	eg.Go(func() error {
-		<-ctx.Done()
-		systemd.Stopping()
+		<-working.Done()
+		if ctx.Err() != nil {
+			log.Info("stopping", "reason", context.Cause(ctx))
+		}
+		_ = systemd.Stopping() // it ends either way
 		return nil
 	})
 	err = eg.Wait()
@@ -85,4 +102,60 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return nil
 	}
 	return err
+}
+
+// statusEvery is how often the service manager's status line is compared with
+// how the gateway does.
+const statusEvery = time.Second
+
+// tellStatus says that the gateway is ready once it is, and from then on how it
+// does whenever that changes.
+func tellStatus(ctx context.Context, gw *gateway.Gateway, ready <-chan struct{}, log *slog.Logger) error {
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return nil
+	}
+	was := gw.Status()
+	log.Info("ready", "gateway", gw.Name(), "vtep", was.VTEP, "underlay", upOrDown(was.Underlay),
+		"vnis", was.VNIs, "ports", was.Ports, "ports_up", was.PortsUp)
+	if err := systemd.Ready(was.String()); err != nil {
+		log.Warn(err.Error())
+	}
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if is := gw.Status(); is != was {
+			was = is
+			_ = systemd.Status(is.String()) // a line for people, who see the log too
+		}
+	}
+}
+
+func upOrDown(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+// noReload answers SIGHUP, by which a gateway must not be ended, until ctx ends.
+func noReload(ctx context.Context, log *slog.Logger) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			log.Warn("SIGHUP ignored: a running gateway does not read its configuration again",
+				"mend", "restart it: systemctl restart vxgw")
+		}
+	}
 }

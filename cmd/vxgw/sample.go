@@ -12,7 +12,7 @@ func sampleCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "sample",
 		Short: "print a commented configuration",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := io.WriteString(cmd.OutOrStdout(), config.Sample())
 			return err

@@ -58,7 +58,7 @@ func (o *showOptions) command(r api.Resource) *cobra.Command {
 		Use:     r.Name,
 		Aliases: aliases[r.Name],
 		Short:   r.Title,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, r.Name) },
 	}
 	if r.ByVNI {
