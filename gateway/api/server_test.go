@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -305,6 +309,7 @@ func TestShutdownCutsOff(t *testing.T) {
 // TestTakenPort holds that monitoring comes up by itself once its port is free,
 // and that forwarding is told nothing of it.
 func TestTakenPort(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -369,5 +374,39 @@ func TestHTTP(t *testing.T) {
 				t.Errorf("%s, %s:\n%s", resp.Status, resp.Header.Get("Content-Type"), text)
 			}
 		})
+	}
+}
+
+// TestSlowClient holds that an answer nobody takes comes to its end.
+func TestSlowClient(t *testing.T) {
+	result := make(chan error, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		p := &pacedWriter{w: w, control: http.NewResponseController(w), end: time.Now()}
+		_, err := p.Write(make([]byte, streamBuffer))
+		result <- err
+	}))
+	defer srv.Close()
+	if resp, err := plainClient().Get(srv.URL); err == nil {
+		resp.Body.Close()
+	}
+	if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestSilentConnections holds that those who connect and say nothing lock nobody
+// out for long.
+func TestSilentConnections(t *testing.T) {
+	t.Parallel()
+	s, c := start(t, busy())
+	for range maxConns {
+		conn, err := net.Dial("unix", s.opts.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if err := c.Copy(t.Context(), io.Discard, "ports", 0); err != nil {
+		t.Error(err)
 	}
 }
