@@ -19,10 +19,14 @@ const MaxPayload = 65535 - 8
 // Bytes is the UDP payload: VXLAN header and inner frame.
 type Packet struct {
 	frame.Buffer
-	From       netip.Addr // outer source, never an IPv4-mapped address
-	FromPort   uint16
-	TOS        uint8 // outer TOS or traffic class: DSCP and ECN
-	Fragmented bool  // the kernel put it together from IP fragments
+	From     netip.Addr // outer source, never an IPv4-mapped address
+	FromPort uint16
+	TOS      uint8 // outer TOS or traffic class: DSCP and ECN
+
+	// Fragmented says that the kernel put it together from IP fragments. They
+	// are in Refused.Fragment already: whoever drops the packet for that
+	// reason does not count it again.
+	Fragmented bool
 }
 
 // NewPackets returns n empty packets with room for size bytes of UDP payload.
@@ -54,7 +58,7 @@ type Datagram struct {
 type Refused struct {
 	Overflow  uint64 // the receive buffer was full
 	Checksum  uint64 // UDP checksum wrong, or zero on IPv6 where it must not be
-	Fragment  uint64 // IP fragments addressed to the VTEP
+	Fragment  uint64 // IP fragments addressed to the VTEP; where they go unseen, packets made of them
 	Malformed uint64 // IP or UDP headers that lie
 }
 

@@ -116,6 +116,9 @@ func TestAlterObserveInject(t *testing.T) {
 	if p.From != a6 || p.TOS != 3 || !p.Fragmented || string(p.Bytes()) != "raw" {
 		t.Errorf("got %+v", p)
 	}
+	if got := vb.Refused().Fragment; got != 1 {
+		t.Errorf("%d fragments counted, want 1", got)
+	}
 	if len(seen) != 1 || seen[0].TOS != 3 || !bytes.Equal(seen[0].Payload, []byte("raw")) {
 		t.Errorf("seen %+v", seen)
 	}

@@ -45,8 +45,8 @@ func newVTEP(f *Fabric, addr netip.Addr, o Options) *VTEP {
 // port, stays on its queue.
 func (v *VTEP) Queues() []underlay.Conn { return v.conns }
 
-// Refused returns how many datagrams found no room, as Overflow, and what Refuse
-// added.
+// Refused returns how many datagrams found no room, as Overflow, how many came
+// in fragments, and what Refuse added.
 func (v *VTEP) Refused() underlay.Refused {
 	v.fabric.mu.Lock()
 	defer v.fabric.mu.Unlock()
@@ -81,6 +81,9 @@ func (v *VTEP) take(w Wire) {
 	if q.closed || len(q.waiting) >= q.depth {
 		v.refused.Overflow++
 		return
+	}
+	if w.Fragmented {
+		v.refused.Fragment++ // as underlay.Packet has it
 	}
 	w.Payload = append([]byte(nil), w.Payload...)
 	q.waiting = append(q.waiting, w)
