@@ -121,6 +121,7 @@ func suspects6(addr [16]byte, port uint16) []bpf.Instruction {
 	t.load(half(4), bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: udp})
 	t.whenX(bpf.JumpGreaterThan, letThrough)
 	t.load(bpf.ALUOpConstant{Op: bpf.ALUOpSub, Val: udp}, bpf.TAX{})
+	t.when(bpf.JumpLessThan, ip.UDPHeaderLen, letThrough)
 	t.udpLength(udp + 4)
 	t.when(bpf.JumpEqual, 0, leaveOut) // all there is, see judge.udp
 	t.when(bpf.JumpLessThan, ip.UDPHeaderLen, letThrough)

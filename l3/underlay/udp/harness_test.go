@@ -2,6 +2,8 @@ package udp
 
 import (
 	"bytes"
+	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -84,8 +86,31 @@ func newNetwork(t testing.TB, mtu int) network {
 	for _, a := range families {
 		must(t, n.gw.AddAddr(dev, a.gw.String()+a.bits))
 		must(t, n.peer.AddAddr(dev, a.peer.String()+a.bits))
+		n.introduce(t, a)
 	}
 	return n
+}
+
+// introduce sends there and back until both sides have heard of each other. A
+// veth that has just come up drops packets for a moment, and a neighbour that is
+// not known yet has room for few.
+func (n network) introduce(t testing.TB, a addresses) {
+	t.Helper()
+	listen := func(ns *netns.NS, addr netip.Addr) net.PacketConn {
+		c, err := ns.ListenPacket("udp", netip.AddrPortFrom(addr, 9).String())
+		must(t, err)
+		return c
+	}
+	gw, peer := listen(n.gw, a.gw), listen(n.peer, a.peer)
+	heard := func(from, to net.PacketConn) bool {
+		_, _ = from.WriteTo([]byte{0}, to.LocalAddr())
+		_ = to.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		_, _, err := to.ReadFrom(make([]byte, 1))
+		return err == nil
+	}
+	eventually(t, "the peer hears the gateway", func() bool { return heard(gw, peer) })
+	eventually(t, "the gateway hears the peer", func() bool { return heard(peer, gw) })
+	must(t, errors.Join(gw.Close(), peer.Close()))
 }
 
 // openIn opens an underlay in a namespace, with a tap unless told otherwise.

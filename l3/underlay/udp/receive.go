@@ -75,7 +75,10 @@ func (r *receiver) fill(pkts []underlay.Packet) (fragmented int) {
 	for i := range pkts[:r.got] {
 		p, h := &pkts[i], &r.msgs[i].hdr
 		p.Off, p.Len = frame.Headroom, int(r.msgs[i].len)
-		p.Truncated = h.Flags&unix.MSG_TRUNC != 0
+		p.Truncated, p.FullLen = false, p.Len
+		if h.Flags&unix.MSG_TRUNC != 0 {
+			p.Truncated, p.FullLen = true, 0
+		}
 		p.From, p.FromPort = source(&r.names[i])
 		a := parseControl(r.control[i][:min(int(h.Controllen), controlLen)])
 		p.TOS, p.Fragmented = a.tos, a.fragmented

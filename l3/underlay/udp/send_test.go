@@ -266,6 +266,27 @@ func TestTooBigIsNeverFragmented(t *testing.T) {
 	}
 }
 
+// TestErrorsDoNotAddUp: a socket that was refused a thousand times still sends.
+func TestErrorsDoNotAddUp(t *testing.T) {
+	n := newNetwork(t, 0)
+	for _, a := range families {
+		u := openIn(t, n.gw, Config{Address: a.gw})
+		ds := make([]underlay.Datagram, 1000)
+		for i := range ds {
+			ds[i] = underlay.Datagram{To: a.peer, Head: make([]byte, 2000)}
+		}
+		if err := u.Queues()[0].WriteBatch(ds); !errors.Is(err, unix.EMSGSIZE) {
+			t.Errorf("%s: error %v", a.name, err)
+		}
+		for i := range ds {
+			if ds[i].Status != frame.TooBig {
+				t.Fatalf("%s: datagram %d: status %d", a.name, i, ds[i].Status)
+			}
+		}
+		mustSend(t, u, underlay.Datagram{To: a.peer, Head: []byte("x")})
+	}
+}
+
 // TestRefusals has each refusal in the middle of a batch, whose rest is sent.
 func TestRefusals(t *testing.T) {
 	n := newNetwork(t, 0)

@@ -36,23 +36,21 @@ func (j judge) ipv4(b []byte, full int) flaw {
 		return fine
 	}
 	hl, total := h.HeaderLen(), h.TotalLen()
-	if h[0]>>4 != 4 || hl < ip.IPv4HeaderLen {
+	switch {
+	case h[0]>>4 != 4 || hl < ip.IPv4HeaderLen || hl > full:
 		return malformed // and no telling where its ports are
-	}
-	if hl > full || total < hl || total > full {
-		return j.ifOurs(b, hl, malformed)
-	}
-	if hl > len(b) {
+	case hl > len(b):
 		return fine // cut off by the reader, which leaves more than any header
-	}
-	if !h.ChecksumOK() {
+	case !h.ChecksumOK() && hl > ip.IPv4HeaderLen:
+		return malformed // its options may be ports
+	case !h.ChecksumOK() || total < hl || total > full:
 		return j.ifOurs(b, hl, malformed)
 	}
 	if h.IsFragment() {
 		if h.FragmentOffset() > 0 {
 			return fragment // only the first one has ports
 		}
-		return j.ifOurs(b[:min(total, len(b))], hl, fragment)
+		return j.ifOurs(b, hl, fragment)
 	}
 	return j.udp(b, hl, total-hl, false)
 }
@@ -83,7 +81,7 @@ func (j judge) ipv6(b []byte, full int) flaw {
 	case u.Fragment && u.FragmentOffset > 0:
 		return fragment
 	case u.Fragment:
-		return j.ifOurs(b[:min(end, len(b))], u.Off, fragment)
+		return j.ifOurs(b, u.Off, fragment)
 	}
 	return j.udp(b, u.Off, end-u.Off, true)
 }
@@ -95,7 +93,8 @@ func mayBeUDP(u ip.Upper) bool {
 }
 
 // ifOurs returns f unless the UDP header at off says that the packet is for
-// another port. What is too short to say so counts as ours.
+// another port. What is too short to say so counts as ours; lengths are not
+// asked, since they may be what is wrong.
 func (j judge) ifOurs(b []byte, off int, f flaw) flaw {
 	if off+4 <= len(b) && ip.UDP(b[off:]).DstPort() != j.port {
 		return fine
@@ -108,7 +107,7 @@ func (j judge) ifOurs(b []byte, off int, f flaw) flaw {
 // there is.
 func (j judge) udp(b []byte, off, n int, zeroOK bool) flaw {
 	if n < ip.UDPHeaderLen {
-		return j.ifOurs(b[:min(off+n, len(b))], off, malformed)
+		return j.ifOurs(b, off, malformed)
 	}
 	if off+ip.UDPHeaderLen > len(b) {
 		return fine // cut off by the reader

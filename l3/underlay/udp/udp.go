@@ -9,6 +9,10 @@
 // The kernel chooses the route before it looks at the headers, so of several
 // equal next hops of this host it takes the same one for all packets to a VTEP.
 // Routers further on see the source ports, and on IPv6 the flow label.
+//
+// It does not learn from routers that a packet was too long for their links
+// either: an ICMP error quotes the packet's source port, and no socket has that
+// port. Whoever wants to know what a path carries has to listen for them.
 package udp
 
 import (
