@@ -71,12 +71,21 @@ func (w *accessWorker) batch(bufs []frame.Buffer) {
 	w.tx.snap = w.snap
 	var rx counters.Tally
 	for i := range bufs {
-		rx.Add(bufs[i].Len)
+		rx.Add(received(&bufs[i]))
 		w.frame(&bufs[i])
 	}
 	w.tx.flush()
 	rx.Rx(w.snap.Ports[w.id].Traffic, w.now)
 	w.tally.settle(&w.gw.ledger, forward.Access)
+}
+
+// received returns how many bytes came in for a frame. A tag that the kernel took
+// off was among them.
+func received(b *frame.Buffer) int {
+	if b.Tag.Present {
+		return b.Len + frame.TagLen
+	}
+	return b.Len
 }
 
 func (w *accessWorker) frame(b *frame.Buffer) {
