@@ -44,6 +44,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type gateway struct {
 	t      testing.TB
 	ns     *netns.NS
+	socket string
 	client *api.Client
 	cmd    *netns.Cmd
 	log    output
@@ -69,11 +70,8 @@ func startWith(t testing.TB, ns *netns.NS, config, apiLine string) *gateway {
 	file, socket := filepath.Join(dir, "vxgw.toml"), filepath.Join(dir, "control.sock")
 	config += fmt.Sprintf("\n[api]\nsocket = %q\n%s\n", socket, apiLine)
 	must(t, os.WriteFile(file, []byte(config), 0o644))
-	g := &gateway{t: t, ns: ns, client: api.NewClient(socket)}
+	g := &gateway{t: t, ns: ns, socket: socket, client: api.NewClient(socket)}
 	g.cmd = ns.Command(context.Background(), program, "run", "-c", file)
-	// The race detector lets a second pass before the process ends, unless told
-	// otherwise.
-	g.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 	g.cmd.Stdout, g.cmd.Stderr = &g.log, &g.log
 	must(t, g.cmd.Start())
 	ended := make(chan error, 1)

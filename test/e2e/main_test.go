@@ -26,6 +26,12 @@ func run(m *testing.M) int {
 			return 1
 		}
 		defer os.RemoveAll(dir)
+		// The race detector lets a second pass before a process ends, unless
+		// told otherwise.
+		if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		program = filepath.Join(dir, "vxgw")
 		if err := build(program); err != nil {
 			fmt.Fprintln(os.Stderr, err)
