@@ -90,6 +90,10 @@ func TestReservedAddresses(t *testing.T) {
 			n.Send("a.e1", f).Is("a!access:reserved_destination")
 			n.Inject("192.0.2.2", "a", 1000, f).Is("a!overlay:reserved_destination")
 		}
+		for _, dst := range []string{"01:00:0c:cc:cc:cc", "01:00:0c:cc:cc:cd"} { // CDP, PVST+
+			n.Send("a.e1", Local(MAC(dst), H1)).Is("a!access:reserved_destination")
+			n.Inject("192.0.2.2", "a", 1000, Local(MAC(dst), H1)).Is("a!overlay:reserved_destination")
+		}
 		for _, dst := range []string{"01:80:c2:00:00:10", "01:80:c2:00:00:20", "01:80:c2:00:00:21", "01:80:c2:00:01:00"} {
 			f := Local(MAC(dst), H1)
 			n.Send("a.e1", f).Is("a.e2 a>192.0.2.2 a>192.0.2.3")
@@ -102,7 +106,7 @@ func TestReservedAddresses(t *testing.T) {
 func TestMulticastFloods(t *testing.T) {
 	Test(t, func(n *Net) {
 		mesh(n)
-		for _, dst := range []string{"01:00:5e:00:00:05", "01:00:5e:00:00:fb", "01:00:5e:09:09:09", "33:33:00:00:00:01", "01:00:0c:cc:cc:cc", "01:00:0c:cc:cc:cd"} {
+		for _, dst := range []string{"01:00:5e:00:00:05", "01:00:5e:00:00:fb", "01:00:5e:09:09:09", "33:33:00:00:00:01", "01:00:0c:cc:cc:ce", "09:00:2b:00:00:0f"} {
 			n.Send("a.e1", Local(MAC(dst), H1)).Is("a.e2 a>b a>c b.e1 b.e2 c.e1 c.e2")
 		}
 	})
@@ -120,10 +124,13 @@ func TestLLC(t *testing.T) {
 	})
 }
 
-var bridgeGroup = MAC("01:80:c2:00:00:00")
+var (
+	bridgeGroup = MAC("01:80:c2:00:00:00")
+	pvst        = MAC("01:00:0c:cc:cc:cd")
+)
 
-func bpdu(src frame.MAC) []byte {
-	return Typed(bridgeGroup, src, 38, append([]byte{0x42, 0x42, 3}, make([]byte, 43)...))
+func bpdu(dst, src frame.MAC) []byte {
+	return Typed(dst, src, 38, append([]byte{0x42, 0x42, 3}, make([]byte, 43)...))
 }
 
 // Spanning tree is dropped unless a port tunnels it, and then it leaves only by
@@ -132,8 +139,10 @@ func TestBPDU(t *testing.T) {
 	Test(t, func(n *Net) {
 		n.Add(conf("a", vni(1000, "b"), ports(10, "e1 e2", `bpdu = "tunnel"`), ports(10, "plain")))
 		n.Add(conf("b", vni(1000, "a"), ports(10, "e1", `bpdu = "tunnel"`), ports(10, "plain")))
-		n.Send("a.e1", bpdu(H1)).Is("a.e2 a>b b.e1")
-		n.Send("a.plain", bpdu(H3)).Is("a!access:reserved_destination")
+		for _, dst := range []frame.MAC{bridgeGroup, pvst} {
+			n.Send("a.e1", bpdu(dst, H1)).Is("a.e2 a>b b.e1")
+			n.Send("a.plain", bpdu(dst, H3)).Is("a!access:reserved_destination")
+		}
 		n.Send("a.e1", Local(frame.Broadcast, H1)).Is("a.e2 a.plain a>b b.e1 b.plain")
 	})
 }
@@ -141,8 +150,8 @@ func TestBPDU(t *testing.T) {
 func TestBPDUWithNobodyToTunnelTo(t *testing.T) {
 	Test(t, func(n *Net) {
 		n.Add(conf("a", vni(1000, ""), ports(10, "e1", `bpdu = "tunnel"`), ports(10, "plain")))
-		n.Send("a.e1", bpdu(H1)).Is("a!access:reserved_destination")
-		n.Inject("192.0.2.2", "a", 1000, bpdu(RA)).Is("a.e1")
+		n.Send("a.e1", bpdu(bridgeGroup, H1)).Is("a!access:reserved_destination")
+		n.Inject("192.0.2.2", "a", 1000, bpdu(bridgeGroup, RA)).Is("a.e1")
 	})
 }
 
@@ -152,7 +161,7 @@ func TestBPDUShutdown(t *testing.T) {
 	Test(t, func(n *Net) {
 		a := n.Add(conf("a", vni(1000, ""), ports(10, "e1 e2"), ports(10, "guard", `bpdu = "shutdown"`)))
 		n.Send("a.guard", Local(frame.Broadcast, H1)).Is("a.e1 a.e2")
-		n.Send("a.guard", bpdu(H1)).Is("a!access:reserved_destination")
+		n.Send("a.guard", bpdu(bridgeGroup, H1)).Is("a!access:reserved_destination")
 		if p := a.Ports()[2]; p.State != "down" || p.MACs != 0 || p.Reason == "" {
 			t.Errorf("%+v", p)
 		}
