@@ -32,7 +32,11 @@ type Gateway struct {
 	ledger ledger
 	ready  atomic.Pointer[func()] // called once, when forwarding has begun
 
+	notices notices // the supervisor's own
+	lost    string  // VTEPs without a path that were told of; the path task's own
+
 	mu    sync.Mutex // guards everything below
+	begun bool       // everything was looked at once
 	ports []*portState
 	up    uplinkState
 }

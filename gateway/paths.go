@@ -87,13 +87,31 @@ func (g *Gateway) refreshPaths(w pathWork) {
 			fits[forward.VTEPID(i)] = n
 		}
 	}
-	if len(lost) > 0 && g.up.open.Load() {
-		g.trouble.once("paths", "there is no path to a VTEP", "vtep", lost[len(lost)-1], "vteps_without_path", len(lost), "err", why)
+	if g.up.open.Load() {
+		g.tellLost(lost, why)
 	}
 	if len(fits) > 0 {
 		g.tables.SetPaths(fits)
 	}
 	g.warnNarrow()
+}
+
+// tellLost names VTEPs that there is no path to, once for as long as they stay
+// the same.
+func (g *Gateway) tellLost(lost []netip.Addr, why error) {
+	is := ""
+	if len(lost) > 0 {
+		is = fmt.Sprint(lost)
+	}
+	if is == g.lost {
+		return
+	}
+	g.lost = is
+	if len(lost) == 0 {
+		g.log.Info("there is a path to every VTEP again")
+		return
+	}
+	g.log.Warn("there is no path to a VTEP", "vtep", lost[len(lost)-1], "vteps_without_path", len(lost), "err", why)
 }
 
 // warnNarrow says where a path carries less than the access ports of a VNI may

@@ -165,13 +165,12 @@ func (g *Gateway) setState(p *portState, s State, why string) {
 	if p.state == s && p.reason == why {
 		return
 	}
-	was := p.state
 	p.state, p.reason = s, why
 	if s == Up {
 		g.log.Info("port up", "port", p.cfg.Interface, "vni", p.cfg.VNI)
 		return
 	}
-	g.log.Warn("port "+string(s), "port", p.cfg.Interface, "reason", why, "was", string(was))
+	g.log.Warn("port "+string(s), "port", p.cfg.Interface, "reason", why)
 }
 
 // pollPort adds what the kernel could not hand over: for want of room, or

@@ -22,6 +22,9 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	defer g.closeAll()
 	var ticks int
 	g.reconcile()
+	if err := g.begin(); err != nil {
+		return err
+	}
 	g.refreshPaths(allPaths)
 	var paths sync.WaitGroup
 	paths.Go(func() { g.followPaths(ctx) })
@@ -44,9 +47,19 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	}
 }
 
+// begin ends the start. What may not be done at the start will not be allowed
+// later; what is not allowed later may be, and is waited for like the rest.
+func (g *Gateway) begin() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.begun = true
+	return g.up.forbidden
+}
+
 func (g *Gateway) everySecond(ticks int) {
 	g.tables.Sweep(g.edges.Clock())
 	g.pollEdges()
+	g.noticeLosses()
 	if ticks%int(pathsEvery/tickEvery) == 0 {
 		g.paths.ask(allPaths)
 	}

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"sync/atomic"
 
@@ -12,10 +14,11 @@ import (
 // uplinkState is the VTEP's attachment to the underlay. Guarded by Gateway.mu
 // but for the atomics.
 type uplinkState struct {
-	reason  string // why there is none; "" while there is
-	dev     underlay.Underlay
-	workers []*overlayWorker
-	done    []chan struct{}
+	reason    string // why there is none; "" while there is
+	forbidden error  // at the start: the sockets may not be made
+	dev       underlay.Underlay
+	workers   []*overlayWorker
+	done      []chan struct{}
 
 	seen   underlay.Refused // what was already added to the ledger, of dev
 	failed atomic.Bool      // a worker gave up
@@ -58,6 +61,10 @@ func (g *Gateway) openUplink() {
 		Address: u.Address, Port: u.Port, Queues: g.workers(), TTL: u.TTL,
 		DF: u.DF, Checksum: u.Checksum, ZeroChecksum6: u.ZeroChecksum6,
 	})
+	if errors.Is(err, fs.ErrPermission) && !g.begun {
+		g.up.forbidden = err
+		return
+	}
 	if err != nil {
 		g.setUplink(g.explainOpen(err))
 		return
@@ -86,7 +93,7 @@ func (g *Gateway) explainOpen(err error) string {
 		return fmt.Sprintf("cannot open the underlay on %s: %v", u.Address, err)
 	}
 	if dev, ok := g.edges.Host.VXLANOn(u.Port, u.Address); ok {
-		return fmt.Sprintf("UDP port %d is held by the kernel's vxlan device %s: ip link delete %s; waiting for it", u.Port, dev, dev)
+		return fmt.Sprintf("UDP port %d is held by the kernel's vxlan device %s: ip link delete %s, or set [underlay] port; waiting for it", u.Port, dev, dev)
 	}
 	return fmt.Sprintf("UDP port %d on %s is held by another process (ss -ulpn 'sport = :%d' names it): stop it, or set [underlay] port; waiting for it", u.Port, u.Address, u.Port)
 }
