@@ -179,11 +179,9 @@ func reseal(f []byte) []byte {
 type vxlanPacket []byte
 
 func (p vxlanPacket) ip() ip.IPv4     { return ip.IPv4(p[14:]) }
-func (p vxlanPacket) src() netip.Addr { return p.ip().Src() }
 func (p vxlanPacket) dst() netip.Addr { return p.ip().Dst() }
 func (p vxlanPacket) sport() uint16   { return binary.BigEndian.Uint16(p[34:]) }
 func (p vxlanPacket) dport() uint16   { return binary.BigEndian.Uint16(p[36:]) }
-func (p vxlanPacket) vni() uint32     { return binary.BigEndian.Uint32(p[46:]) >> 8 }
 func (p vxlanPacket) inner() []byte   { return p[outerLen:] }
 
 // isUDP keeps what a VTEP sends over IPv4, and fragments of it.
