@@ -182,16 +182,21 @@ func wireCopy(w underlay.Wire) string {
 }
 
 // addLost adds the copies that were named and not seen, if there are as many as
-// were counted as lost. VTEPs that are left out because their path is narrow
-// are not named as copies, and lost once for all of them.
+// were counted as lost. Of VTEPs that are not named as copies, those behind an
+// underlay that is down are counted too, and those whose path is narrow once for
+// all of them.
 func addLost(copies []string, a *answer, lost map[forward.Reason]uint64) []string {
-	n := int(sum(lost))
+	n, narrow := int(sum(lost)), 0
 	for _, s := range a.ex.Steps {
-		if s.Question == "no copy" && strings.Contains(s.Answer, "its path carries") {
+		switch {
+		case s.Question != "no copy":
+		case strings.Contains(s.Answer, "its path carries"):
+			narrow = 1
+		case strings.Contains(s.Answer, "the underlay is down"):
 			n--
-			break
 		}
 	}
+	n -= narrow
 	missing := slices.Clone(a.ex.Copies)
 	for _, c := range copies {
 		if i := slices.Index(missing, c); i >= 0 {

@@ -5,9 +5,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"vxgw/l3/underlay"
 
 	"go.uber.org/goleak"
+
+	"vxgw/l3/underlay"
+	"vxgw/l3/underlay/mem"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -84,3 +86,5 @@ func pseudoSum(f []byte, start int) []byte {
 	}
 	return []byte{byte(sum >> 8), byte(sum)}
 }
+
+var attachOptions mem.Options
