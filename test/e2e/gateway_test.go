@@ -66,10 +66,24 @@ func start(t testing.TB, ns *netns.NS, config string) *gateway {
 
 func startWith(t testing.TB, ns *netns.NS, config, apiLine string) *gateway {
 	t.Helper()
-	dir := t.TempDir()
-	file, socket := filepath.Join(dir, "vxgw.toml"), filepath.Join(dir, "control.sock")
-	config += fmt.Sprintf("\n[api]\nsocket = %q\n%s\n", socket, apiLine)
+	return startFile(t, ns, writeConfig(t, config, apiLine))
+}
+
+// writeConfig writes a configuration file with an [api] section of its own; the
+// socket is beside it.
+func writeConfig(t testing.TB, config, apiLine string) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "vxgw.toml")
+	config += fmt.Sprintf("\n[api]\nsocket = %q\n%s\n", socketBeside(file), apiLine)
 	must(t, os.WriteFile(file, []byte(config), 0o644))
+	return file
+}
+
+func socketBeside(file string) string { return filepath.Join(filepath.Dir(file), "control.sock") }
+
+func startFile(t testing.TB, ns *netns.NS, file string) *gateway {
+	t.Helper()
+	socket := socketBeside(file)
 	g := &gateway{t: t, ns: ns, socket: socket, client: api.NewClient(socket)}
 	g.cmd = ns.Command(context.Background(), program, "run", "-c", file)
 	g.cmd.Stdout, g.cmd.Stderr = &g.log, &g.log
