@@ -31,7 +31,7 @@ type answer struct {
 func (n *Net) askPort(g *Gateway, name string, vni uint32, f portmem.Frame) question {
 	n.T.Helper()
 	q := question{onward: make(map[*Gateway]*answer)}
-	if len(f.Bytes) == 0 || !f.Offload.None() || len(f.Bytes) > frame.MaxLen || f.Tag.Present && len(f.Bytes) < 12 {
+	if len(f.Bytes) == 0 || !f.Offload.None() || len(f.Bytes) > frame.MaxLen || f.Tag.Present && len(f.Bytes) < frame.HeaderLen {
 		return q
 	}
 	whole := f.Bytes
