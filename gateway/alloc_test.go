@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"testing"
+
+	"vxgw/config"
+	"vxgw/gateway/forward"
+	"vxgw/gateway/tables"
+	"vxgw/l2/frame"
+	"vxgw/l2/port"
+	"vxgw/l3/ip"
+	"vxgw/l3/underlay"
+	"vxgw/l3/underlay/path"
+	"vxgw/test/packet"
+)
+
+// sink counts what edges are handed.
+type sink struct{ frames, dgrams int }
+
+// sinkPort and sinkConn take everything.
+type sinkPort struct {
+	port.Port
+	*sink
+}
+
+type sinkConn struct {
+	underlay.Conn
+	*sink
+}
+
+func (s sinkPort) CarriesOffload() bool { return false }
+
+func (s sinkPort) WriteBatch(out []frame.Out) error {
+	s.frames += len(out)
+	for i := range out {
+		out[i].Status = frame.Sent
+	}
+	return nil
+}
+
+func (s sinkConn) WriteBatch(out []underlay.Datagram) error {
+	s.dgrams += len(out)
+	for i := range out {
+		out[i].Status = frame.Sent
+	}
+	return nil
+}
+
+// noHost knows of nothing.
+type noHost struct{}
+
+func (noHost) Run(context.Context) error                      { return nil }
+func (noHost) Changed() <-chan struct{}                       { return nil }
+func (noHost) Link(string) (path.Link, bool)                  { return path.Link{}, false }
+func (noHost) Holder(netip.Addr) (path.Link, bool)            { return path.Link{}, false }
+func (noHost) Path(netip.Addr, netip.Addr) (path.Path, error) { return path.Path{}, nil }
+func (noHost) VXLANOn(uint16, netip.Addr) (string, bool)      { return "", false }
+
+// bench is a gateway whose workers are driven by hand.
+type bench struct {
+	*Gateway
+	sink    sink
+	access  *accessWorker
+	overlay *overlayWorker
+	now     uint32
+}
+
+var (
+	here   = frame.MAC{2, 0, 0, 0, 1, 1}
+	beside = frame.MAC{2, 0, 0, 0, 1, 2}
+	remote = frame.MAC{2, 0, 0, 0, 2, 0xa}
+	peerAddr   = netip.MustParseAddr("192.0.2.2")
+)
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	cfg, err := config.Parse("test.toml", []byte(`
+[underlay]
+address = "192.0.2.1"
+[[vni]]
+id = 1000
+vlan = 10
+flood = ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
+[[port]]
+interface = "e1"
+vlan = 10
+[[port]]
+interface = "e2"
+vlan = 10
+[[port]]
+interface = "e3"
+vlan = 10
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{now: 1}
+	b.Gateway, err = New(cfg, Edges{Host: noHost{}, Clock: func() uint32 { return b.now }}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range b.ports {
+		b.tables.SetPort(p.id, tables.PortState{Dev: sinkPort{sink: &b.sink}, Up: true, MTU: 1500})
+	}
+	b.tables.SetUplinks([]underlay.Conn{sinkConn{sink: &b.sink}})
+	b.access = newAccessWorker(b.Gateway, b.ports[0].id, sinkPort{sink: &b.sink}, &b.ports[0].bpduSeen)
+	b.overlay = newOverlayWorker(b.Gateway, 0, sinkConn{sink: &b.sink})
+	d := b.tables.Snapshot().VNIs[1000]
+	v, _ := b.tables.VTEP(peerAddr)
+	b.tables.FDB().Learn(d, here, forward.PortHop(b.ports[0].id), b.now)
+	b.tables.FDB().Learn(d, beside, forward.PortHop(b.ports[1].id), b.now)
+	b.tables.FDB().Learn(d, remote, forward.VTEPHop(v), b.now)
+	return b
+}
+
+// fromPort has a full batch of copies of f come in at the first port.
+func fromPort(f []byte, o frame.Offload) func(*bench) {
+	return func(b *bench) {
+		for i := range b.access.bufs {
+			buf := &b.access.bufs[i]
+			buf.Off, buf.Len = frame.Headroom, copy(buf.Mem[frame.Headroom:], f)
+			buf.Tag, buf.Offload, buf.Truncated = frame.Tag{}, o, false
+		}
+		b.access.batch(b.access.bufs)
+	}
+}
+
+// fromVTEP has a full batch of VXLAN packets with f in them come in.
+func fromVTEP(f []byte, tos uint8) func(*bench) {
+	payload := packet.VXLAN(1000, f)
+	return func(b *bench) {
+		for i := range b.overlay.pkts {
+			p := &b.overlay.pkts[i]
+			p.Off, p.Len = frame.Headroom, copy(p.Mem[frame.Headroom:], payload)
+			p.From, p.FromPort, p.TOS = peerAddr, 50000, tos
+		}
+		b.overlay.batch(b.overlay.pkts)
+	}
+}
+
+// inTurn does one after the other, a second later each time.
+func inTurn(batches ...func(*bench)) func(*bench) {
+	return func(b *bench) {
+		b.now++
+		for _, f := range batches {
+			f(b)
+		}
+	}
+}
+
+func dataFrame(dst, src frame.MAC) []byte {
+	return packet.UDP(dst, src, netip.MustParseAddrPort("10.1.1.10:1000"), netip.MustParseAddrPort("10.1.1.20:9"), make([]byte, 1000))
+}
+
+// The frame path allocates nothing, once it has grown to what a batch needs.
+func TestBatchesAllocateNothing(t *testing.T) {
+	const n = port.BatchSize
+	var done frame.Offload
+	unfinished := frame.Offload{NeedsChecksum: true, ChecksumStart: 34, ChecksumAt: 6}
+	capable := dataFrame(here, remote)
+	ip.SetFrameECN(capable, ip.ECT0)
+	tests := []struct {
+		name           string
+		batch          func(*bench)
+		frames, dgrams int // of each batch
+	}{
+		{"to a port", fromPort(dataFrame(beside, here), done), n, 0},
+		{"to a VTEP", fromPort(dataFrame(remote, here), done), 0, n},
+		{"from a VTEP", fromVTEP(dataFrame(here, remote), 0), n, 0},
+		{"from a VTEP, congested", fromVTEP(capable, ip.CE), n, 0},
+		{"flood from a port", fromPort(dataFrame(frame.Broadcast, here), done), 2 * n, 3 * n},
+		{"flood from a VTEP", fromVTEP(dataFrame(frame.Broadcast, remote), 0), 3 * n, 0},
+		{"unfinished checksum to a port", fromPort(dataFrame(beside, here), unfinished), n, 0},
+		{"unfinished checksum to a VTEP", fromPort(dataFrame(remote, here), unfinished), 0, n},
+		{"both ways, the sources refreshed", inTurn(fromPort(dataFrame(remote, here), done), fromVTEP(dataFrame(here, remote), 0)), n, n},
+		{"dropped", inTurn(fromPort(dataFrame(beside, frame.Broadcast), done), fromVTEP(dataFrame(remote, remote), 0)), 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			tt.batch(b)
+			b.sink.frames, b.sink.dgrams = 0, 0
+			tt.batch(b)
+			if b.sink.frames != tt.frames || b.sink.dgrams != tt.dgrams {
+				t.Fatalf("a batch sends %d frames and %d datagrams, want %d and %d", b.sink.frames, b.sink.dgrams, tt.frames, tt.dgrams)
+			}
+			if k := testing.AllocsPerRun(100, func() { tt.batch(b) }); k != 0 {
+				t.Errorf("%v allocations for a batch of %d frames, want none", k, n)
+			}
+		})
+	}
+}
