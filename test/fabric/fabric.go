@@ -143,3 +143,6 @@ func (n *Net) Gateway(name string) *Gateway {
 	n.T.Fatalf("there is no gateway %q", name)
 	return nil
 }
+
+// NameVTEP has Results write an address that is no gateway's as name.
+func (n *Net) NameVTEP(name string, a netip.Addr) { n.byAddr[a] = name }
