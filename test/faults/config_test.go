@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -127,7 +126,7 @@ func TestHelp(t *testing.T) {
 	for _, args := range []string{"help", "--help", "help run", "run --help", "help show", "show macs -h", "explain --help"} {
 		stdout, stderr, code := tool(t, nil, strings.Fields(args)...)
 		if code != 0 || stderr != "" || !strings.Contains(stdout, "Usage:") {
-			t.Error(fmt.Sprintf("%s: exit %d\n%s%s", args, code, stdout, stderr))
+			t.Errorf("%s: exit %d\n%s%s", args, code, stdout, stderr)
 		}
 	}
 }
