@@ -17,6 +17,7 @@ const (
 	alertInnerVLAN
 	alertNotAllowed
 	alertNoRoom
+	alertOnAccess
 	numAlerts
 )
 

@@ -69,10 +69,10 @@ type bench struct {
 }
 
 var (
-	here   = frame.MAC{2, 0, 0, 0, 1, 1}
-	beside = frame.MAC{2, 0, 0, 0, 1, 2}
-	remote = frame.MAC{2, 0, 0, 0, 2, 0xa}
-	peerAddr   = netip.MustParseAddr("192.0.2.2")
+	here     = frame.MAC{2, 0, 0, 0, 1, 1}
+	beside   = frame.MAC{2, 0, 0, 0, 1, 2}
+	remote   = frame.MAC{2, 0, 0, 0, 2, 0xa}
+	peerAddr = netip.MustParseAddr("192.0.2.2")
 )
 
 func newBench(t testing.TB) *bench {

@@ -79,7 +79,7 @@ func (w *overlayWorker) batch(pkts []underlay.Packet) {
 }
 
 func (w *overlayWorker) packet(p *underlay.Packet) {
-	o := forward.Outer{From: p.From, TOS: p.TOS, Fragmented: p.Fragmented, Truncated: p.Truncated}
+	o := forward.Outer{From: p.From, Interface: p.Interface, TOS: p.TOS, Fragmented: p.Fragmented, Truncated: p.Truncated}
 	d, r := w.snap.ClassifyOverlay(o, p.Bytes())
 	if r != forward.None {
 		w.refuse(r, d, p.From)
@@ -108,6 +108,8 @@ func (w *overlayWorker) refuse(r forward.Reason, d fdb.Domain, from netip.Addr) 
 	switch {
 	case r == forward.OuterFragment:
 		return
+	case r == forward.VTEPOnAccess && w.alerts.due(alertOnAccess, w.now):
+		w.gw.log.Warn("VXLAN for this VTEP came in at an access port: dropped", "claims_to_be", from, "mend", r.Mend())
 	case r == forward.VTEPNotAllowed && w.alerts.due(alertNotAllowed, w.now):
 		w.gw.log.Warn("a VTEP that is not allowed sends to a VNI: dropped", "vtep", from, "vni", w.snap.Domains[d].VNI, "mend", r.Mend())
 	}

@@ -121,7 +121,7 @@ func (g *Gateway) followLink(p *portState, link path.Link) {
 	p.link = link
 	shut := p.bpduSeen.Load()
 	up, state, why := linkState(link, shut)
-	if is := (tables.PortState{Dev: p.dev, Up: up, Shut: shut, MTU: link.MTU}); is != p.told {
+	if is := (tables.PortState{Dev: p.dev, Up: up, Shut: shut, MTU: link.MTU, Index: link.Index}); is != p.told {
 		p.told = is
 		g.tables.SetPort(p.id, is)
 		g.paths.ask(allPaths) // whether they carry what the port may send

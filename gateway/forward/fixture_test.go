@@ -78,9 +78,10 @@ func testSnapshot() *Snapshot {
 		t.SetDomain(d, 1000, 300)
 	}
 	s := &Snapshot{
-		Local: netip.MustParseAddr("192.0.2.17"),
-		FDB:   t,
-		VNIs:  map[uint32]fdb.Domain{1000: dom1000, 2000: dom2000, 3000: dom3000, 4000: dom4000, 5000: dom5000, 6000: dom6000},
+		Access: map[int]struct{}{7: {}},
+		Local:  netip.MustParseAddr("192.0.2.17"),
+		FDB:    t,
+		VNIs:   map[uint32]fdb.Domain{1000: dom1000, 2000: dom2000, 3000: dom3000, 4000: dom4000, 5000: dom5000, 6000: dom6000},
 		Ports: []Port{
 			acc1: {Name: "acc1", Domain: dom1000, Up: true}, acc2: {Name: "acc2", Domain: dom1000, Up: true},
 			acc3:       {Name: "acc3", Domain: dom2000, Up: true},

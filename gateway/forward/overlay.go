@@ -12,6 +12,7 @@ import (
 // Outer is what a VXLAN packet's outer headers said.
 type Outer struct {
 	From       netip.Addr
+	Interface  int   // index of the interface it came in by; 0: not known
 	TOS        uint8 // DSCP and ECN
 	Fragmented bool  // put together from IP fragments (RFC 7348 section 4.3)
 	Truncated  bool  // its end was lost on the way in
@@ -21,7 +22,10 @@ type Outer struct {
 // frame is looked at, and returns the bridge domain it belongs to. payload is
 // the UDP payload.
 func (s *Snapshot) ClassifyOverlay(o Outer, payload []byte) (fdb.Domain, Reason) {
-	if o.Fragmented {
+	switch {
+	case o.Interface != 0 && s.IsAccess(o.Interface):
+		return 0, VTEPOnAccess
+	case o.Fragmented:
 		return 0, OuterFragment
 	}
 	vni, r := s.header(payload)

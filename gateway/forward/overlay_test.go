@@ -19,6 +19,8 @@ func TestClassifyOverlay(t *testing.T) {
 		want    Reason
 	}{
 		{name: "good", payload: good},
+		{name: "from an access port", payload: good, outer: Outer{Interface: 7}, want: VTEPOnAccess},
+		{name: "from another interface", payload: good, outer: Outer{Interface: 8}},
 		{name: "a reassembled packet", payload: good, outer: Outer{Fragmented: true}, want: OuterFragment},
 		{name: "cut short", payload: good, outer: Outer{Truncated: true}, want: TooShort},
 		{name: "no header", payload: "", want: TooShort},

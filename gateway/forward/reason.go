@@ -21,6 +21,7 @@ const (
 	IsolatedPort
 	UnknownVNI
 	VTEPNotAllowed
+	VTEPOnAccess
 	VXLANFlags
 	VXLANReserved
 	OuterMalformed
@@ -63,6 +64,7 @@ var texts = [NumReasons]text{
 	IsolatedPort:        {"isolated_port", "from one isolated port to another", "none, or set isolated = false"},
 	UnknownVNI:          {"unknown_vni", "a VNI that no [[vni]] configures", "configure the VNI, or take this VTEP off the sender's list"},
 	VTEPNotAllowed:      {"vtep_not_allowed", "the outer source is not in allowed_vteps", "add the VTEP to flood or allowed_vteps, or find out who it is"},
+	VTEPOnAccess:        {"vtep_on_access", "VXLAN for this VTEP that came in at an access port: a host plays the underlay", "find out which host behind the port sends it"},
 	VXLANFlags:          {"vxlan_flags", "the I flag is not set (RFC 7348 section 5)", "the sender does not speak RFC 7348 VXLAN"},
 	VXLANReserved:       {"vxlan_reserved", "reserved bits are set and reserved_bits is \"strict\"", "turn the sender's extension off, or set reserved_bits = \"ignore\""},
 	OuterMalformed:      {"outer_malformed", "outer IP or UDP lengths or checksums that do not agree", "look for a faulty sender or path"},
@@ -141,7 +143,7 @@ func (r Reason) Occurs(d Direction) bool { return r < NumReasons && where[r]&(1<
 var where = [NumReasons]uint8{
 	TooShort: both, TaggedFrame: in, InnerVLAN: over, SourceMulticast: both, SourceZero: both, SourceGateway: both,
 	ReservedDestination: both, StaticMoved: both, SamePort: in, SplitHorizon: over, IsolatedPort: in,
-	UnknownVNI: over, VTEPNotAllowed: over, VXLANFlags: over, VXLANReserved: over,
+	UnknownVNI: over, VTEPNotAllowed: over, VTEPOnAccess: over, VXLANFlags: over, VXLANReserved: over,
 	OuterMalformed: over, OuterFragment: over, OuterChecksum: over, ECN: over,
 	TooBig: both, NoRemote: in, NoPort: over, PortDown: both, TxFailed: both, RxOverflow: both, RxUnreadable: in,
 }

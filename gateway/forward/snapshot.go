@@ -64,6 +64,7 @@ type Port struct {
 	BPDU         BPDU
 	DropPriority bool // VID-0 tags are refused
 	MTU          int  // longest IP packet the device takes; 0: not known
+	Index        int  // of the interface, as the kernel numbers it; 0: absent
 
 	Dev     port.Port // nil while the interface is absent
 	Traffic *counters.Traffic
@@ -107,6 +108,9 @@ type Snapshot struct {
 	VNIs    map[uint32]fdb.Domain
 	FDB     *fdb.Table
 
+	// Access is the interfaces of the ports, by index: see IsAccess.
+	Access map[int]struct{}
+
 	// Local is this VTEP's own address.
 	Local netip.Addr
 
@@ -115,6 +119,14 @@ type Snapshot struct {
 
 	// Uplinks send to the underlay; empty while the VTEP address is missing.
 	Uplinks []underlay.Conn
+}
+
+// IsAccess reports whether an interface is an access port's. The host's own
+// stack hears what comes in there too, and would take a VXLAN packet to the VTEP
+// address from it: a host behind the port could speak for any VTEP.
+func (s *Snapshot) IsAccess(index int) bool {
+	_, ok := s.Access[index]
+	return ok
 }
 
 // AddrSet is a set of addresses, given as single ones and as prefixes.

@@ -197,6 +197,7 @@ func (a *applier) applyPorts() {
 		a.s.Domains[d].Ports = append(a.s.Domains[d].Ports, id)
 		a.fdb.SetHop(forward.PortHop(id), p.MACLimit)
 	}
+	a.s.Access = accessLinks(a.s.Ports)
 	for name, n := range a.ports.ids {
 		if !want[name] {
 			// Shut, because its worker may still read for a moment.

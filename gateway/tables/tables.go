@@ -78,10 +78,11 @@ func (t *Tables) publish(s *forward.Snapshot) {
 
 // PortState is what the host says of a port.
 type PortState struct {
-	Dev  port.Port // nil: absent
-	Up   bool      // it can carry frames
-	Shut bool      // it was taken out of service, and nothing may come in
-	MTU  int       // longest IP packet, in bytes; 0: not known
+	Dev   port.Port // nil: absent
+	Up    bool      // it can carry frames
+	Shut  bool      // it was taken out of service, and nothing may come in
+	MTU   int       // longest IP packet, in bytes; 0: not known
+	Index int       // of the interface; 0: absent
 }
 
 // SetPort tells forwarding of a port's device. MACs learned on a port that is
@@ -92,7 +93,8 @@ func (t *Tables) SetPort(id forward.PortID, st PortState) {
 	t.change(func(s *forward.Snapshot) {
 		s.Ports = clone(s.Ports)
 		p := &s.Ports[id]
-		p.Dev, p.Up, p.Shut, p.MTU = st.Dev, st.Up && st.Dev != nil, st.Shut, st.MTU
+		p.Dev, p.Up, p.Shut, p.MTU, p.Index = st.Dev, st.Up && st.Dev != nil, st.Shut, st.MTU, st.Index
+		s.Access = accessLinks(s.Ports)
 	})
 	if !st.Up {
 		t.flush(func() { t.fdb.FlushHop(forward.PortHop(id)) })
@@ -127,6 +129,16 @@ func (t *Tables) Port(name string) (forward.PortID, bool) {
 	defer t.mu.Unlock()
 	id, ok := t.ports.find(name)
 	return forward.PortID(id), ok
+}
+
+func accessLinks(ports []forward.Port) map[int]struct{} {
+	m := make(map[int]struct{}, len(ports))
+	for i := range ports {
+		if n := ports[i].Index; n != 0 {
+			m[n] = struct{}{}
+		}
+	}
+	return m
 }
 
 func clone[T any](s []T) []T { return append([]T(nil), s...) }

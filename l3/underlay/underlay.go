@@ -23,6 +23,9 @@ type Packet struct {
 	FromPort uint16
 	TOS      uint8 // outer TOS or traffic class: DSCP and ECN
 
+	// Interface is the index of the interface that it came in by; 0: not known.
+	Interface int
+
 	// Fragmented says that the kernel put it together from IP fragments. They
 	// are in Refused.Fragment already: whoever drops the packet for that
 	// reason does not count it again.

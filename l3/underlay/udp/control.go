@@ -7,8 +7,8 @@ import (
 )
 
 // controlLen is the room for control messages of one datagram, in bytes: more
-// than the two integers take that are asked for.
-const controlLen = 64
+// than two integers and a struct in6_pktinfo take.
+const controlLen = 128
 
 // wordLen is the alignment of control messages, the machine's word in bytes
 // (cmsg(3)).
@@ -18,6 +18,7 @@ const wordLen = unix.SizeofCmsghdr - 8
 type ancillary struct {
 	tos        uint8
 	fragmented bool
+	ifindex    int // of the interface it came in by
 }
 
 // parseControl reads the control messages of one datagram. It stops at one that
@@ -50,6 +51,10 @@ func (a *ancillary) add(level, typ int32, data []byte) {
 		a.tos = data[0]
 	case level == unix.SOL_IPV6 && typ == unix.IPV6_TCLASS && len(data) >= 4:
 		a.tos = uint8(binary.NativeEndian.Uint32(data))
+	case level == unix.SOL_IP && typ == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+		a.ifindex = int(int32(binary.NativeEndian.Uint32(data)))
+	case level == unix.SOL_IPV6 && typ == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		a.ifindex = int(binary.NativeEndian.Uint32(data[16:]))
 	case level == unix.SOL_IP && typ == unix.IP_RECVFRAGSIZE,
 		level == unix.SOL_IPV6 && typ == unix.IPV6_RECVFRAGSIZE:
 		// The message is there for packets that came in fragments only.

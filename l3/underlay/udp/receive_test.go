@@ -282,6 +282,8 @@ func TestParseControl(t *testing.T) {
 	class := message(unix.SOL_IPV6, unix.IPV6_TCLASS, number(0x2b)...)
 	frag4 := message(unix.SOL_IP, unix.IP_RECVFRAGSIZE, number(1500)...)
 	frag6 := message(unix.SOL_IPV6, unix.IPV6_RECVFRAGSIZE, number(1280)...)
+	info4 := message(unix.SOL_IP, unix.IP_PKTINFO, append(number(77), make([]byte, 8)...)...)
+	info6 := message(unix.SOL_IPV6, unix.IPV6_PKTINFO, append(make([]byte, 16), number(78)...)...)
 	other := message(unix.SOL_SOCKET, unix.SO_RXQ_OVFL, number(9)...)
 	for _, tt := range []struct {
 		name string
@@ -291,8 +293,11 @@ func TestParseControl(t *testing.T) {
 		{"nothing", nil, ancillary{}},
 		{"TOS", tos, ancillary{tos: 0x2b}},
 		{"traffic class", class, ancillary{tos: 0x2b}},
-		{"IPv4 fragments", append(bytes.Clone(tos), frag4...), ancillary{0x2b, true}},
-		{"IPv6 fragments", append(bytes.Clone(frag6), class...), ancillary{0x2b, true}},
+		{"IPv4 fragments", append(bytes.Clone(tos), frag4...), ancillary{tos: 0x2b, fragmented: true}},
+		{"IPv6 fragments", append(bytes.Clone(frag6), class...), ancillary{tos: 0x2b, fragmented: true}},
+		{"IPv4 interface", append(bytes.Clone(info4), tos...), ancillary{tos: 0x2b, ifindex: 77}},
+		{"IPv6 interface", append(bytes.Clone(info6), class...), ancillary{tos: 0x2b, ifindex: 78}},
+		{"interface cut short", message(unix.SOL_IP, unix.IP_PKTINFO, number(77)...), ancillary{}},
 		{"something else before", append(bytes.Clone(other), tos...), ancillary{tos: 0x2b}},
 		{"unpadded end", tos[:unix.SizeofCmsghdr+1], ancillary{tos: 0x2b}},
 		{"cut short", tos[:unix.SizeofCmsghdr], ancillary{}},

@@ -88,11 +88,13 @@ func receiveOptions(cfg *Config) []option {
 		return []option{
 			{"IP_RECVTOS", unix.SOL_IP, unix.IP_RECVTOS, 1},
 			{"IP_RECVFRAGSIZE", unix.SOL_IP, unix.IP_RECVFRAGSIZE, 1},
+			{"IP_PKTINFO", unix.SOL_IP, unix.IP_PKTINFO, 1},
 		}
 	}
 	opts := []option{
 		{"IPV6_RECVTCLASS", unix.SOL_IPV6, unix.IPV6_RECVTCLASS, 1},
 		{"IPV6_RECVFRAGSIZE", unix.SOL_IPV6, unix.IPV6_RECVFRAGSIZE, 1},
+		{"IPV6_RECVPKTINFO", unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1},
 	}
 	if cfg.ZeroChecksum6 {
 		opts = append(opts, option{"UDP_NO_CHECK6_RX", unix.SOL_UDP, unix.UDP_NO_CHECK6_RX, 1})
