@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -12,8 +13,10 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
+	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
 	portmem "vxgw/l2/port/mem"
+	underlay "vxgw/l3/underlay/mem"
 )
 
 // Everybody sends at once, to workers of every gateway at once: no copy is
@@ -179,5 +182,77 @@ func TestSuperFrameOnANarrowPath(t *testing.T) {
 		a.Host.SetPath(addrB, 1050)
 		n.Tick()
 		n.SendFrame("a.e1", f).Is("a!access:too_big a.e1~")
+	})
+}
+
+// A batch of floods is more than is sent at once.
+func TestFloodsOfAWholeBatch(t *testing.T) {
+	Test(t, func(n *Net) {
+		names := ""
+		for i := range 30 {
+			names += fmt.Sprintf(" p%d", i)
+		}
+		n.Add(conf("a", vni(1000, manyVTEPs(50)), ports(10, "in"+names)))
+		frames := make([][]byte, 200)
+		for i := range frames {
+			frames[i] = Local(frame.Broadcast, H1)
+		}
+		want := ""
+		for _, p := range strings.Fields(names) {
+			want += fmt.Sprintf(" a.%s*200", p)
+		}
+		for _, v := range strings.Fields(manyVTEPs(50)) {
+			want += fmt.Sprintf(" a>%s*200", v)
+		}
+		r := n.Burst("a.in", frames...)
+		r.Sent = frames[0]
+		r.Is(want)
+		// A super-frame, with copies made anew for every port.
+		for i := range 30 {
+			n.Gateway("a").Cable(fmt.Sprintf("p%d", i)).SetCarriesOffload(false)
+		}
+		n.Send("a.p0", Local(frame.Broadcast, H2))
+		undone := superFrame(false, Nobody, H1, 10500)
+		segments := ""
+		for _, p := range strings.Fields(names) {
+			segments += fmt.Sprintf(" a.%s~*11", p)
+		}
+		for _, v := range strings.Fields(manyVTEPs(50)) {
+			segments += fmt.Sprintf(" a>%s~*11", v)
+		}
+		for _, f := range n.SendFrame("a.in", undone).Is(segments).Frames["a.p29"] {
+			if !f.Offload.None() {
+				t.Errorf("segment with %+v", f.Offload)
+			}
+		}
+	})
+}
+
+// More VTEPs than are learned, which is three of four numbers: what they send is carried, and what is said
+// of it is that nothing was learned. Those that are known stay known.
+func TestTooManyVTEPs(t *testing.T) {
+	Test(t, func(n *Net) {
+		a := n.Add(conf("a", vni(1000, ""), ports(10, "e1")))
+		n.Inject("192.0.2.2", "a", 1000, Local(frame.Broadcast, RA)).Is("a.e1")
+		const (
+			learnable = forward.MaxVTEPs * 3 / 4
+			forged    = learnable + 500
+		)
+		r := n.begin(Local(frame.Broadcast, RB))
+		w := underlay.Wire{To: a.Addr(), Payload: append(Header(1000), r.Sent...)}
+		for i := range forged {
+			w.From = netip.AddrFrom4([4]byte{100, byte(i >> 16), byte(i >> 8), byte(i)})
+			n.injecting.Store(true)
+			n.Fabric.Inject(w)
+			if i%1000 == 0 {
+				n.Settle()
+				a.drain(func(string, portmem.Frame) {})
+			}
+		}
+		r.end()
+		if got, want := r.counts["a?vtep_limit"], forged+1-learnable; got != want {
+			t.Errorf("%d frames from VTEPs without a number, want %d", got, want)
+		}
+		n.Send("a.e1", Local(RA, H1)).Is(toB)
 	})
 }
