@@ -320,6 +320,7 @@ func TestWhoMaySend(t *testing.T) {
 		{"in the allowed prefix", `allowed_vteps = ["192.0.2.0/25"]`, "b", "192.0.2.34", true},
 		{"above the allowed prefix", `allowed_vteps = ["192.0.2.0/25"]`, "b", "192.0.2.200", false},
 		{"flooded to and not allowed", `allowed_vteps = ["192.0.2.128/25"]`, "b", "192.0.2.2", false},
+		{"our own address, looped back", "", "", "192.0.2.1", false},
 		{"a group: anyone", `group = "239.1.1.1"`, "b", rogue, true},
 	}
 	for _, tt := range tests {
