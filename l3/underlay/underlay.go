@@ -3,6 +3,7 @@
 package underlay
 
 import (
+	"fmt"
 	"net/netip"
 
 	"vxgw/l2/frame"
@@ -22,6 +23,10 @@ type Packet struct {
 	From     netip.Addr // outer source, never an IPv4-mapped address
 	FromPort uint16
 	TOS      uint8 // outer TOS or traffic class: DSCP and ECN
+
+	// Group is the multicast group that it was sent to; the zero Addr when that
+	// is the VTEP's own address.
+	Group netip.Addr
 
 	// Interface is the index of the interface that it came in by; 0: not known.
 	Interface int
@@ -65,17 +70,12 @@ type Refused struct {
 	Malformed uint64 // IP or UDP headers that lie
 }
 
-// Conn is one receive queue and the transmit side of the underlay. ReadBatch is
-// called by one goroutine; WriteBatch by any number of them.
-type Conn interface {
+// Reader is one receive queue. ReadBatch is called by one goroutine.
+type Reader interface {
 	// ReadBatch blocks until at least one packet is there, then fills as many
 	// of pkts as are ready and returns their number. The error wraps
 	// os.ErrDeadlineExceeded after Wake and net.ErrClosed after Close.
 	ReadBatch(pkts []Packet) (int, error)
-
-	// WriteBatch sends the datagrams in order and writes each one's Status.
-	// The error is the last one the kernel gave, nil when all were sent.
-	WriteBatch(dgrams []Datagram) error
 
 	// Wake makes a ReadBatch that waits return at once.
 	Wake()
@@ -83,10 +83,59 @@ type Conn interface {
 	Close() error
 }
 
+// Conn is one receive queue and the transmit side of the underlay. WriteBatch is
+// called by any number of goroutines.
+type Conn interface {
+	Reader
+
+	// WriteBatch sends the datagrams in order and writes each one's Status.
+	// The error is the last one the kernel gave, nil when all were sent.
+	WriteBatch(dgrams []Datagram) error
+}
+
+// Membership is which multicast groups a VTEP belongs to, and where.
+type Membership struct {
+	// Interface is the index of the interface that the groups are joined on and
+	// sent to by; 0: none, and then none is joined and none can be sent to.
+	Interface int
+
+	// Epoch is a number of the caller's. When it changes all groups are joined
+	// anew: switches and routers may have forgotten.
+	Epoch uint64
+
+	Groups []netip.Addr // each once
+}
+
+// GroupError is why a multicast group could not be joined.
+type GroupError struct {
+	Group  netip.Addr
+	Err    error
+	Others int // groups that could not be joined either
+}
+
+// Error says what happened.
+func (e *GroupError) Error() string {
+	if e.Others > 0 {
+		return fmt.Sprintf("join group %v, and %d more: %v", e.Group, e.Others, e.Err)
+	}
+	return fmt.Sprintf("join group %v: %v", e.Group, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *GroupError) Unwrap() error { return e.Err }
+
 // Underlay is a VTEP's whole attachment: its queues and what was refused.
 type Underlay interface {
 	// Queues returns the receive queues; the kernel spreads flows over them.
+	// Packets to multicast groups do not come in by these.
 	Queues() []Conn
+	// GroupQueue returns the queue that packets to all groups come in by, but
+	// for those that this VTEP has sent.
+	GroupQueue() Reader
+	// SetGroups makes m the VTEP's groups: it joins and leaves what is new or
+	// gone. The error is a *GroupError when some could not be joined; to call
+	// it again tries those again, and costs little where nothing has changed.
+	SetGroups(m Membership) error
 	// Refused returns the totals of all queues.
 	Refused() Refused
 	Close() error

@@ -30,6 +30,7 @@ type Wire struct {
 type Fabric struct {
 	mu        sync.Mutex // guards what follows, and the queues' contents
 	attached  map[netip.Addr]*VTEP
+	members   map[netip.Addr]map[*VTEP]struct{} // of multicast groups
 	mtus      map[path]int
 	failures  map[netip.Addr]failure
 	alter     func(*Wire)
@@ -49,6 +50,7 @@ type failure struct {
 func NewFabric() *Fabric {
 	return &Fabric{
 		attached: make(map[netip.Addr]*VTEP),
+		members:  make(map[netip.Addr]map[*VTEP]struct{}),
 		mtus:     make(map[path]int),
 		failures: make(map[netip.Addr]failure),
 	}
@@ -81,15 +83,15 @@ func (f *Fabric) Attach(addr netip.Addr, o Options) (*VTEP, error) {
 	return v, nil
 }
 
-// SetMTU limits the IP packets from one VTEP to another to mtu bytes, outer
-// headers included: longer ones are TooBig. 0 takes the limit away.
+// SetMTU limits the IP packets from one VTEP to another, or to a group, to mtu
+// bytes, outer headers included: longer ones are TooBig. 0 takes the limit away.
 func (f *Fabric) SetMTU(from, to netip.Addr, mtu int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mtus[path{from, to}] = mtu
 }
 
-// Fail has every datagram to a VTEP end with status, and WriteBatch return err.
+// Fail has every datagram to a VTEP or group end with status, and WriteBatch return err.
 // frame.Sent takes the failure away.
 func (f *Fabric) Fail(to netip.Addr, status frame.Status, err error) {
 	f.mu.Lock()
@@ -127,7 +129,7 @@ func (f *Fabric) Inject(w Wire) {
 }
 
 // Lost returns how many datagrams went to an address that nobody is attached
-// with.
+// with, or to a group that nobody but the sender has joined.
 func (f *Fabric) Lost() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -168,6 +170,10 @@ func (f *Fabric) carry(w Wire) {
 		seen.Payload = bytes.Clone(w.Payload)
 		see(seen)
 	}
+	if w.To.IsMulticast() {
+		f.carryToGroup(w)
+		return
+	}
 	v := f.attached[w.To]
 	if v == nil {
 		f.lost++
@@ -176,10 +182,40 @@ func (f *Fabric) carry(w Wire) {
 	v.take(w)
 }
 
+// carryToGroup delivers a datagram to every member of the group but its sender.
+// It needs mu.
+func (f *Fabric) carryToGroup(w Wire) {
+	heard := false
+	for v := range f.members[w.To] {
+		if v.addr != w.From {
+			v.take(w)
+			heard = true
+		}
+	}
+	if !heard {
+		f.lost++
+	}
+}
+
+// Members returns who has joined a group, in the order of their addresses.
+func (f *Fabric) Members(group netip.Addr) []netip.Addr {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var addrs []netip.Addr
+	for v := range f.members[group] {
+		addrs = append(addrs, v.addr)
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return addrs
+}
+
 // detach takes a VTEP off the fabric. It needs mu.
 func (f *Fabric) detach(v *VTEP) {
 	if f.attached[v.addr] == v {
 		delete(f.attached, v.addr)
+	}
+	for _, m := range f.members {
+		delete(m, v)
 	}
 }
 

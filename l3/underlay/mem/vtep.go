@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"vxgw/l2/frame"
 	"vxgw/l3/underlay"
 )
@@ -19,8 +21,12 @@ type VTEP struct {
 	addr   netip.Addr
 	queues []*queue
 	conns  []underlay.Conn
+	groups *queue // what comes to multicast groups
 
-	refused underlay.Refused // guarded by fabric.mu
+	// Guarded by fabric.mu.
+	refused underlay.Refused
+	sends   bool // to groups
+	limit   int  // groups that may be joined, see LimitGroups; negative: any
 }
 
 var (
@@ -32,13 +38,56 @@ func newVTEP(f *Fabric, addr netip.Addr, o Options) *VTEP {
 	if o.Depth <= 0 {
 		o.Depth = DefaultDepth
 	}
-	v := &VTEP{fabric: f, addr: addr}
+	v := &VTEP{fabric: f, addr: addr, limit: -1}
+	v.groups = newQueue(v, o.Depth)
 	for range max(o.Queues, 1) {
-		q := &queue{vtep: v, depth: o.Depth}
-		q.ready.L = &f.mu
+		q := newQueue(v, o.Depth)
 		v.queues, v.conns = append(v.queues, q), append(v.conns, q)
 	}
 	return v
+}
+
+func newQueue(v *VTEP, depth int) *queue {
+	q := &queue{vtep: v, depth: depth}
+	q.ready.L = &v.fabric.mu
+	return q
+}
+
+// GroupQueue returns the queue of what comes to the groups that were joined.
+func (v *VTEP) GroupQueue() underlay.Reader { return v.groups }
+
+// SetGroups is as underlay.Underlay has it. Every interface will do.
+func (v *VTEP) SetGroups(m underlay.Membership) error {
+	f := v.fabric
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if v.groups.closed {
+		return net.ErrClosed
+	}
+	for _, members := range f.members {
+		delete(members, v)
+	}
+	v.sends = m.Interface != 0
+	if !v.sends {
+		return nil
+	}
+	for i, a := range m.Groups {
+		if i == v.limit {
+			return &underlay.GroupError{Group: a, Err: unix.ENOBUFS, Others: len(m.Groups) - i - 1}
+		}
+		if f.members[a] == nil {
+			f.members[a] = make(map[*VTEP]struct{})
+		}
+		f.members[a][v] = struct{}{}
+	}
+	return nil
+}
+
+// LimitGroups has SetGroups fail beyond a number of groups; a negative one: never.
+func (v *VTEP) LimitGroups(n int) {
+	v.fabric.mu.Lock()
+	defer v.fabric.mu.Unlock()
+	v.limit = n
 }
 
 // Queues returns the receive queues. A flow, which is one sender and one source
@@ -72,12 +121,16 @@ func (v *VTEP) Close() error {
 	for _, q := range v.queues {
 		q.close()
 	}
+	v.groups.close()
 	return nil
 }
 
 // take puts a datagram into its flow's queue. It needs the fabric's mu.
 func (v *VTEP) take(w Wire) {
-	q := v.queues[flow(w.From, w.FromPort)%uint32(len(v.queues))]
+	q := v.groups
+	if !w.To.IsMulticast() {
+		q = v.queues[flow(w.From, w.FromPort)%uint32(len(v.queues))]
+	}
 	if q.closed || len(q.waiting) >= q.depth {
 		v.refused.Overflow++
 		return
@@ -154,6 +207,10 @@ func (q *queue) deliver(pkts []underlay.Packet) int {
 		p.FullLen = len(w.Payload)
 		p.Truncated = p.Len < len(w.Payload)
 		p.From, p.FromPort, p.TOS, p.Fragmented = w.From, w.FromPort, w.TOS, w.Fragmented
+		p.Group = netip.Addr{}
+		if w.To.IsMulticast() {
+			p.Group = w.To
+		}
 	}
 	q.waiting = append(q.waiting[:0], q.waiting[n:]...)
 	return n
@@ -180,6 +237,10 @@ func (q *queue) write(d *underlay.Datagram) (err error) {
 	if q.closed {
 		d.Status = frame.Down
 		return net.ErrClosed
+	}
+	if d.To.IsMulticast() && !q.vtep.sends {
+		d.Status = frame.Down
+		return unix.ENODEV
 	}
 	payload := append(append([]byte(nil), d.Head...), d.Body...)
 	if len(payload) > underlay.MaxPayload {

@@ -55,9 +55,10 @@ func parseLink(b []byte) (device, bool) {
 	}
 	flags := binary.NativeEndian.Uint32(b[8:])
 	d := device{Link: Link{
-		Index:    int(int32(binary.NativeEndian.Uint32(b[4:]))),
-		AdminUp:  flags&unix.IFF_UP != 0,
-		Loopback: flags&unix.IFF_LOOPBACK != 0,
+		Index:     int(int32(binary.NativeEndian.Uint32(b[4:]))),
+		AdminUp:   flags&unix.IFF_UP != 0,
+		Loopback:  flags&unix.IFF_LOOPBACK != 0,
+		Multicast: flags&unix.IFF_MULTICAST != 0,
 	}}
 	oper, elsewhere := uint8(operUnknown), false
 	for typ, v := range attrs(b[unix.SizeofIfInfomsg:]) {

@@ -14,15 +14,16 @@ import (
 
 // Link is a network device of the host.
 type Link struct {
-	Name     string
-	Index    int // unique while the device exists, and not reused soon
-	MTU      int // bytes, without the Ethernet header
-	MAC      frame.MAC
-	AdminUp  bool // set up by the operator
-	Carrier  bool // frames can pass: the driver has a carrier, and the link is not dormant or waiting for a lower layer (RFC 2863)
-	Loopback bool
-	Kind     string // "veth", "vxlan", "bridge" and so on; "" for hardware
-	Master   string // the bridge, bond, team or VRF it belongs to; "": none
+	Name      string
+	Index     int // unique while the device exists, and not reused soon
+	MTU       int // bytes, without the Ethernet header
+	MAC       frame.MAC
+	AdminUp   bool // set up by the operator
+	Carrier   bool // frames can pass: the driver has a carrier, and the link is not dormant or waiting for a lower layer (RFC 2863)
+	Loopback  bool
+	Multicast bool   // it carries multicast (IFF_MULTICAST)
+	Kind      string // "veth", "vxlan", "bridge" and so on; "" for hardware
+	Master    string // the bridge, bond, team or VRF it belongs to; "": none
 
 	// Downs counts how often the device went down or away. It never falls
 	// while Index is the same, not even if the device was away in another

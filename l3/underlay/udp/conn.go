@@ -29,10 +29,10 @@ type conn struct {
 	in        receiver      // the reader's own
 	fragments atomic.Uint64 // packets that came in fragments
 	closed    atomic.Bool
+	groups    atomic.Bool // it was told by which interface groups are sent to
 
-	mu      sync.Mutex // guards what follows
-	dropped uint64     // packets that the socket dropped
-	last    uint32     // the kernel's count of them
+	mu    sync.Mutex // guards drops
+	drops dropCount
 }
 
 var _ underlay.Conn = (*conn)(nil)
@@ -93,18 +93,40 @@ func (c *conn) Close() error {
 	return errors.Join(c.rx.Close(), c.tx.Close())
 }
 
-// drops returns how many packets the socket had to drop: no room in its buffer,
-// or a wrong checksum.
-func (c *conn) drops() uint64 {
+// dropped returns how many packets the socket had to drop: no room in its
+// buffer, or a wrong checksum.
+func (c *conn) dropped() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.rxRaw.Control(func(fd uintptr) {
-		if n, errno := socketDrops(fd); errno == 0 {
-			c.dropped += uint64(n - c.last) // the kernel's count wraps
-			c.last = n
-		}
-	})
-	return c.dropped
+	_ = c.rxRaw.Control(c.drops.read)
+	return c.drops.total
+}
+
+// sendGroupsBy says by which interface packets to groups leave; 0: none.
+func (c *conn) sendGroupsBy(index int) error {
+	c.groups.Store(false)
+	if index == 0 {
+		return nil
+	}
+	err := control(c.txRaw, func(fd int) error { return setGroupInterface(fd, index, c.headers.v6) })
+	if err != nil {
+		return err
+	}
+	c.groups.Store(true)
+	return nil
+}
+
+// dropCount follows the kernel's count of packets that a socket had to drop.
+type dropCount struct {
+	total uint64
+	last  uint32 // the kernel's count, which wraps
+}
+
+func (d *dropCount) read(fd uintptr) {
+	if n, errno := socketDrops(fd); errno == 0 {
+		d.total += uint64(n - d.last)
+		d.last = n
+	}
 }
 
 // socketDrops reads a socket's SK_MEMINFO_DROPS.

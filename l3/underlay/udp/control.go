@@ -2,6 +2,7 @@ package udp
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,8 @@ const wordLen = unix.SizeofCmsghdr - 8
 type ancillary struct {
 	tos        uint8
 	fragmented bool
-	ifindex    int // of the interface it came in by
+	ifindex    int        // of the interface it came in by
+	group      netip.Addr // that it was sent to; the zero Addr where it was no group
 }
 
 // parseControl reads the control messages of one datagram. It stops at one that
@@ -53,8 +55,14 @@ func (a *ancillary) add(level, typ int32, data []byte) {
 		a.tos = uint8(binary.NativeEndian.Uint32(data))
 	case level == unix.SOL_IP && typ == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 		a.ifindex = int(int32(binary.NativeEndian.Uint32(data)))
+		if data[8]>>4 == 0xe { // struct in_pktinfo: index, local address, destination
+			a.group = netip.AddrFrom4([4]byte(data[8:12]))
+		}
 	case level == unix.SOL_IPV6 && typ == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 		a.ifindex = int(binary.NativeEndian.Uint32(data[16:]))
+		if data[0] == 0xff {
+			a.group = netip.AddrFrom16([16]byte(data[:16]))
+		}
 	case level == unix.SOL_IP && typ == unix.IP_RECVFRAGSIZE,
 		level == unix.SOL_IPV6 && typ == unix.IPV6_RECVFRAGSIZE:
 		// The message is there for packets that came in fragments only.

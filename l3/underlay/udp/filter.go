@@ -17,7 +17,8 @@ const snapLen = 512
 // suspects returns a filter that lets through every packet in which a judge of
 // the same address and port finds a flaw, and few others. It runs for every IP
 // packet that this host receives, so what most of them are is settled first.
-// Offsets count from the IP header.
+// Which groups the VTEP has joined is left to the judge. Offsets count from the
+// IP header.
 func suspects(addr netip.Addr, port uint16) []bpf.Instruction {
 	if addr.Is4() {
 		return suspects4(addr.As4(), port)
@@ -48,12 +49,20 @@ func (t *tests) whenX(cond bpf.JumpTest, end uint8) {
 	*t = append(*t, bpf.JumpIfX{Cond: cond, SkipTrue: end})
 }
 
+// unless skips the next n instructions if A has the value.
+func (t *tests) unless(val uint32, n uint8) {
+	*t = append(*t, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: val, SkipFalse: n})
+}
+
 // done adds the ends and points the tests at them.
 func (t tests) done() []bpf.Instruction {
 	t = append(t, bpf.RetConstant{Val: 0}, bpf.RetConstant{Val: snapLen})
 	for i, ins := range t {
 		switch j := ins.(type) {
 		case bpf.JumpIf:
+			if j.SkipTrue == 0 {
+				continue
+			}
 			j.SkipTrue = uint8(len(t) - int(j.SkipTrue) - i - 1)
 			t[i] = j
 		case bpf.JumpIfX:
@@ -70,8 +79,10 @@ func suspects4(addr [4]byte, port uint16) []bpf.Instruction {
 	const udp = ip.IPv4HeaderLen
 	var t tests
 	t.load(bpf.LoadAbsolute{Off: 16, Size: 4}) // destination
-	t.when(bpf.JumpNotEqual, binary.BigEndian.Uint32(addr[:]), leaveOut)
-	t.load(bpf.LoadAbsolute{Off: 9, Size: 1}) // protocol
+	t.unless(binary.BigEndian.Uint32(addr[:]), 2)
+	t.load(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf0000000})
+	t.when(bpf.JumpNotEqual, 0xe0000000, leaveOut) // 224.0.0.0/4
+	t.load(bpf.LoadAbsolute{Off: 9, Size: 1})      // protocol
 	t.when(bpf.JumpNotEqual, ip.ProtoUDP, leaveOut)
 	t.load(bpf.LoadAbsolute{Off: 0, Size: 1}) // version and header length
 	t.when(bpf.JumpNotEqual, 0x45, letThrough)
@@ -103,6 +114,8 @@ func suspects4(addr [4]byte, port uint16) []bpf.Instruction {
 func suspects6(addr [16]byte, port uint16) []bpf.Instruction {
 	const udp = ip.IPv6HeaderLen
 	var t tests
+	t.load(bpf.LoadAbsolute{Off: 24, Size: 1})
+	t.unless(0xff, 8) // ff00::/8
 	for off := uint32(0); off < 16; off += 4 {
 		t.load(bpf.LoadAbsolute{Off: 24 + off, Size: 4}) // destination
 		t.when(bpf.JumpNotEqual, binary.BigEndian.Uint32(addr[off:]), leaveOut)

@@ -158,7 +158,7 @@ func mustSend(t testing.TB, u *Underlay, ds ...underlay.Datagram) {
 // reader collects packets of one queue.
 type reader struct {
 	t    testing.TB
-	conn underlay.Conn
+	conn underlay.Reader
 	pkts []underlay.Packet
 	left []underlay.Packet
 }

@@ -81,7 +81,7 @@ func (r *receiver) fill(pkts []underlay.Packet) (fragmented int) {
 		}
 		p.From, p.FromPort = source(&r.names[i])
 		a := parseControl(r.control[i][:min(int(h.Controllen), controlLen)])
-		p.TOS, p.Fragmented, p.Interface = a.tos, a.fragmented, a.ifindex
+		p.TOS, p.Fragmented, p.Interface, p.Group = a.tos, a.fragmented, a.ifindex, a.group
 		if a.fragmented {
 			fragmented++
 		}

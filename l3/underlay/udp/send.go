@@ -51,7 +51,7 @@ func (c *conn) WriteBatch(dgrams []underlay.Datagram) error {
 	defer s.release()
 	for len(dgrams) > 0 {
 		n := min(len(dgrams), underlay.BatchSize)
-		s.load(&c.headers, dgrams[:n])
+		s.load(&c.headers, dgrams[:n], c.groups.Load())
 		if s.n > 0 {
 			// Control, unlike Write, lets any number in at a time.
 			if err := c.txRaw.Control(s.run); err != nil {
@@ -85,7 +85,9 @@ func (s *sending) release() {
 }
 
 // load makes messages of the datagrams that can be sent, and settles the others.
-func (s *sending) load(h *headers, dgrams []underlay.Datagram) {
+// groups is whether some can go to multicast groups: the kernel would send them
+// by an interface of its own choice.
+func (s *sending) load(h *headers, dgrams []underlay.Datagram, groups bool) {
 	s.n = 0
 	for i := range dgrams {
 		d := &dgrams[i]
@@ -95,6 +97,8 @@ func (s *sending) load(h *headers, dgrams []underlay.Datagram) {
 			s.refused(d, unix.EMSGSIZE)
 		case !h.reaches(d):
 			s.refused(d, unix.EAFNOSUPPORT)
+		case !groups && d.To.IsMulticast():
+			s.refused(d, unix.ENODEV)
 		default:
 			s.add(h, d, n)
 		}

@@ -124,6 +124,9 @@ func listenRaw(cfg *Config) (*net.IPConn, error) {
 // comes back as EMSGSIZE. RECVERR has it say so, by ENOBUFS, when the device's
 // queue is full. What else it puts aside for a reader of errors stays within the
 // receive buffer, which is made small.
+//
+// Packets to a group come back to this machine's own members of it, of which
+// another gateway may be one.
 func sendOptions(cfg *Config) []option {
 	if cfg.Address.Is4() {
 		return []option{
@@ -131,6 +134,7 @@ func sendOptions(cfg *Config) []option {
 			{"IP_MTU_DISCOVER", unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE},
 			{"IP_RECVERR", unix.SOL_IP, unix.IP_RECVERR, 1},
 			{"SO_BROADCAST", unix.SOL_SOCKET, unix.SO_BROADCAST, 0},
+			{"IP_MULTICAST_LOOP", unix.SOL_IP, unix.IP_MULTICAST_LOOP, 1},
 			{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, 0},
 		}
 	}
@@ -138,8 +142,21 @@ func sendOptions(cfg *Config) []option {
 		{"IPV6_HDRINCL", unix.SOL_IPV6, unix.IPV6_HDRINCL, 1},
 		{"IPV6_MTU_DISCOVER", unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE},
 		{"IPV6_RECVERR", unix.SOL_IPV6, unix.IPV6_RECVERR, 1},
+		{"IPV6_MULTICAST_LOOP", unix.SOL_IPV6, unix.IPV6_MULTICAST_LOOP, 1},
 		{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, 0},
 	}
+}
+
+// setGroupInterface says by which interface a sending socket's packets to groups
+// leave. Without it IPv4 takes the one that holds the source address, IPv6 the
+// first that has a route to all groups. All else, the TTL among it, is as the
+// header says: the option for that is for headers that the kernel writes.
+func setGroupInterface(fd, index int, v6 bool) error {
+	if v6 {
+		return option{"IPV6_MULTICAST_IF", unix.SOL_IPV6, unix.IPV6_MULTICAST_IF, index}.set(fd)
+	}
+	err := unix.SetsockoptIPMreqn(fd, unix.SOL_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(index)})
+	return os.NewSyscallError("set IP_MULTICAST_IF", err)
 }
 
 // refuseAll keeps packets out of a socket that nobody reads. raw(7) says that

@@ -20,8 +20,14 @@ const (
 // judge says what is wrong with packets for a VTEP before the kernel's stack
 // refuses them without a word.
 type judge struct {
-	addr netip.Addr
-	port uint16
+	addr   netip.Addr
+	port   uint16
+	groups *groupSet // that the VTEP has joined
+}
+
+// ours reports whether packets to dst are for the VTEP.
+func (j judge) ours(dst netip.Addr) bool {
+	return dst == j.addr || dst.IsMulticast() && j.groups.has(dst)
 }
 
 // ipv4 judges an IPv4 packet that is full bytes long, of which b is the start or
@@ -32,7 +38,7 @@ func (j judge) ipv4(b []byte, full int) flaw {
 		return fine // nobody can say whom it is for
 	}
 	h := ip.IPv4(b)
-	if h.Protocol() != ip.ProtoUDP || h.Dst() != j.addr {
+	if h.Protocol() != ip.ProtoUDP || !j.ours(h.Dst()) {
 		return fine
 	}
 	hl, total := h.HeaderLen(), h.TotalLen()
@@ -62,7 +68,7 @@ func (j judge) ipv6(b []byte, full int) flaw {
 		return fine
 	}
 	h := ip.IPv6(b)
-	if h.Dst() != j.addr {
+	if !j.ours(h.Dst()) {
 		return fine
 	}
 	end := ip.IPv6HeaderLen + h.PayloadLen()

@@ -136,7 +136,7 @@ func suspects6Table() []suspect {
 }
 
 func judgeOf(a addresses) func([]byte, int) flaw {
-	j := judge{a.gw, vxlanPort}
+	j := judge{a.gw, vxlanPort, new(groupSet)}
 	if a.gw.Is4() {
 		return j.ipv4
 	}

@@ -33,8 +33,8 @@ type watch struct {
 	done      chan struct{}
 }
 
-func openWatch(cfg *Config) (*watch, error) {
-	j := judge{cfg.Address, cfg.Port}
+func openWatch(cfg *Config, groups *groupSet) (*watch, error) {
+	j := judge{cfg.Address, cfg.Port, groups}
 	w := &watch{judge: j.ipv4, done: make(chan struct{})}
 	etherType := frame.TypeIPv4
 	if cfg.Address.Is6() {

@@ -10,6 +10,11 @@
 // equal next hops of this host it takes the same one for all packets to a VTEP.
 // Routers further on see the source ports, and on IPv6 the flow label.
 //
+// Multicast groups have a socket each, bound to the group and to one interface:
+// it takes in that group's packets and no others, no matter what other processes
+// have joined, and no limit on the memberships of one socket is met. The
+// VTEP's own socket hears no group.
+//
 // It does not learn from routers that a packet was too long for their links
 // either: an ICMP error quotes the packet's source port, and no socket has that
 // port. Whoever wants to know what a path carries has to listen for them.
@@ -18,6 +23,7 @@ package udp
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -63,10 +69,12 @@ type Underlay struct {
 	// Set once.
 	conns  []*conn
 	queues []underlay.Conn
+	groups *groupQueue
 	stats  *stack
 	tap    *watch // nil: no tap
 
 	mu      sync.Mutex // guards what follows
+	sendsBy int        // index of the interface that packets to groups leave by
 	refused underlay.Refused
 	closed  bool
 }
@@ -102,8 +110,11 @@ func (u *Underlay) open(cfg *Config) (err error) {
 		}
 		u.conns, u.queues = append(u.conns, c), append(u.queues, c)
 	}
+	if u.groups, err = openGroupQueue(cfg); err != nil {
+		return err
+	}
 	if cfg.OpenTap != nil {
-		u.tap, err = openWatch(cfg)
+		u.tap, err = openWatch(cfg, &u.groups.joined)
 	}
 	return err
 }
@@ -137,6 +148,39 @@ func (cfg *Config) normalize() error {
 // addresses and ports, so that a flow stays on its queue.
 func (u *Underlay) Queues() []underlay.Conn { return u.queues }
 
+// GroupQueue returns the queue that packets to all groups come in by.
+func (u *Underlay) GroupQueue() underlay.Reader { return u.groups }
+
+// SetGroups is as underlay.Underlay has it. It makes sockets in the network
+// namespace of the calling thread, which must be the one that Open was called
+// in.
+func (u *Underlay) SetGroups(m underlay.Membership) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return net.ErrClosed
+	}
+	if err := u.sendGroupsBy(m.Interface); err != nil {
+		return fmt.Errorf("send to multicast groups by interface %d: %w", m.Interface, err)
+	}
+	return u.groups.set(m)
+}
+
+// sendGroupsBy says by which interface packets to groups leave. It needs mu.
+func (u *Underlay) sendGroupsBy(index int) error {
+	if index == u.sendsBy {
+		return nil
+	}
+	for _, c := range u.conns {
+		if err := c.sendGroupsBy(index); err != nil {
+			u.sendsBy = 0
+			return err
+		}
+	}
+	u.sendsBy = index
+	return nil
+}
+
 // Refused returns the totals of all queues.
 //
 // The kernel counts wrong checksums for a whole network namespace only, so
@@ -156,9 +200,11 @@ func (u *Underlay) Refused() underlay.Refused {
 func (u *Underlay) count() {
 	var drops, fragments uint64
 	for _, c := range u.conns {
-		drops += c.drops()
+		drops += c.dropped()
 		fragments += c.fragments.Load()
 	}
+	drops += u.groups.dropped()
+	fragments += u.groups.fragments.Load()
 	if s, ok := u.stats.read(); ok {
 		u.refused.Overflow = max(u.refused.Overflow, min(drops, s.overflow))
 		u.refused.Checksum = max(u.refused.Checksum, s.checksum)
@@ -180,9 +226,14 @@ func (u *Underlay) Close() error {
 	}
 	u.closed = true
 	var errs []error
-	if u.stats != nil {
+	if u.stats != nil && u.groups != nil {
 		u.count()
+	}
+	if u.stats != nil {
 		errs = append(errs, u.stats.close())
+	}
+	if u.groups != nil {
+		errs = append(errs, u.groups.Close())
 	}
 	for _, c := range u.conns {
 		errs = append(errs, c.Close())
