@@ -6,6 +6,7 @@ import (
 
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
+	"vxgw/l3/underlay"
 )
 
 // alert is a kind of frame that an operator hears of and not only counts.
@@ -18,6 +19,8 @@ const (
 	alertNotAllowed
 	alertNoRoom
 	alertOnAccess
+	alertOtherGroup
+	alertTwice
 	numAlerts
 )
 
@@ -71,6 +74,41 @@ func (w *overlayWorker) alert(v forward.Verdict, from netip.Addr, f frame.Frame)
 			w.gw.log.Warn("our own gateway MAC came from a VTEP: dropped", "mac", f.Src(), "vtep", from, "vni", vni, "mend", v.Reason.Mend())
 		}
 	}
+}
+
+// alertGroup tells of packets to a group that were carried, and that show that
+// somebody's configuration is not as it was meant. RFC 7348 section 4.2 has each
+// VNI mapped to a group and does not say that packets to another are wrong;
+// allowed_vteps says who may send. That a VTEP both hears the group and is
+// flooded to is only seen from what it sends to the group.
+func (w *overlayWorker) alertGroup(v forward.Verdict, p *underlay.Packet) {
+	d := &w.snap.Domains[v.Domain]
+	switch {
+	case p.Group != d.Group:
+		if w.alerts.due(alertOtherGroup, w.now) {
+			w.gw.log.Warn("a VTEP sends a VNI to a group that is not the VNI's here: carried", "vtep", p.From, "vni", d.VNI, "its_group", p.Group, "our_group", groupName(d), "mend", "give the VNI the same group on both")
+		}
+	case v.Learn && w.floodsTo(d, p.From):
+		if w.alerts.due(alertTwice, w.now) {
+			w.gw.log.Warn("a VTEP in flood sends to the group of the VNI: if it hears the group too, it gets flooded frames twice", "vtep", p.From, "vni", d.VNI, "group", p.Group, "mend", "take it off flood")
+		}
+	}
+}
+
+func (w *overlayWorker) floodsTo(d *forward.Domain, a netip.Addr) bool {
+	for _, to := range d.Flood {
+		if w.snap.VTEPs[to].Addr == a {
+			return true
+		}
+	}
+	return false
+}
+
+func groupName(d *forward.Domain) string {
+	if d.Group.IsValid() {
+		return d.Group.String()
+	}
+	return "none"
 }
 
 // innerVID returns the VLAN id of a tagged frame, -1 where it is cut off.

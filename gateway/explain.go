@@ -235,7 +235,7 @@ func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
 		if x.s.Fits(to, len(f)) {
 			x.copyToVTEP(to, f)
 		} else {
-			x.step("no copy", "to VTEP %s: its path carries frames of up to %d bytes", x.s.VTEPs[to].Addr, x.s.VTEPs[to].MaxFrame)
+			x.step("no copy", "to %s: its path carries frames of up to %d bytes", x.remote(to), x.s.VTEPs[to].MaxFrame)
 		}
 	}
 }
@@ -246,9 +246,21 @@ func (x *explainer) copyToPort(p forward.PortID) {
 
 func (x *explainer) copyToVTEP(to forward.VTEPID, f frame.Frame) {
 	if len(x.s.Uplinks) == 0 {
-		x.step("no copy", "to VTEP %s: the underlay is down, see `vxgw show datapath`: %s", x.s.VTEPs[to].Addr, forward.TxFailed)
+		x.step("no copy", "to %s: the underlay is down, see `vxgw show datapath`: %s", x.remote(to), forward.TxFailed)
 		return
 	}
 	e := &x.gw.encapsulation
-	x.out.Copies = append(x.out.Copies, fmt.Sprintf("vtep %s sport %d tos 0x%02x", x.s.VTEPs[to].Addr, e.entropy.SourcePort(f), e.tos(f)))
+	kind := "vtep"
+	if x.s.VTEPs[to].IsGroup() {
+		kind = "group"
+	}
+	x.out.Copies = append(x.out.Copies, fmt.Sprintf("%s %s sport %d tos 0x%02x", kind, x.s.VTEPs[to].Addr, e.entropy.SourcePort(f), e.tos(f)))
+}
+
+// remote names a place on the underlay.
+func (x *explainer) remote(to forward.VTEPID) string {
+	if v := &x.s.VTEPs[to]; v.IsGroup() {
+		return fmt.Sprintf("group %s", v.Addr)
+	}
+	return fmt.Sprintf("VTEP %s", x.s.VTEPs[to].Addr)
 }

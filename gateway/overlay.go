@@ -19,7 +19,7 @@ import (
 // Everything it holds is its own.
 type overlayWorker struct {
 	gw   *Gateway
-	conn underlay.Conn
+	conn underlay.Reader
 	pkts []underlay.Packet
 
 	carrier
@@ -41,7 +41,7 @@ type rxRun struct {
 	sum    counters.Tally
 }
 
-func newOverlayWorker(gw *Gateway, lane int, conn underlay.Conn) *overlayWorker {
+func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorker {
 	w := &overlayWorker{gw: gw, conn: conn, pkts: underlay.NewPackets(underlay.BatchSize, underlay.MaxPayload)}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
@@ -94,6 +94,9 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 		w.tally.learned(w.gw.tables.FDB().Learn(d, f.Src(), forward.VTEPHop(from), w.now), true)
 	} else if from == forward.NoVTEPID && w.snap.Domains[d].Learning && v.Reason.AfterSource() {
 		w.tally.refuse(vtepLimit)
+	}
+	if p.Group.IsValid() {
+		w.alertGroup(v, p)
 	}
 	if v.SetECN {
 		ip.SetFrameECN(f, v.ECN)

@@ -78,7 +78,9 @@ func (g *Gateway) refreshPaths(w pathWork) {
 			continue
 		}
 		n := 0
-		if p, err := g.edges.Host.Path(v.Addr, g.cfg.Underlay.Address); err != nil {
+		if v.IsGroup() {
+			n = g.groupFits(v.Addr)
+		} else if p, err := g.edges.Host.Path(v.Addr, g.cfg.Underlay.Address); err != nil {
 			lost, why = append(lost, v.Addr), err
 		} else if p.MTU > 0 {
 			n = max(p.MTU-overhead(v.Addr), frame.HeaderLen)

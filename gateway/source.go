@@ -110,6 +110,9 @@ func (g *Gateway) VTEPs() []api.VTEPRow {
 		if g.tables.Static(v.Addr) {
 			row.Origin = "static"
 		}
+		if v.IsGroup() {
+			row.Origin = "group"
+		}
 		rows = append(rows, row)
 	}
 	sort.Slice(rows, func(a, b int) bool { return rows[a].Address < rows[b].Address })
@@ -230,6 +233,9 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 		if p.dev != nil && p.reason == "" {
 			row.Reason = rawPort(p.dev.CarriesOffload())
 		}
+		rows = append(rows, row)
+	}
+	if row, ok := g.groupRow(); ok {
 		rows = append(rows, row)
 	}
 	return append(rows, g.uplinkRow())

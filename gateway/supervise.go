@@ -72,6 +72,7 @@ func (g *Gateway) reconcile() {
 		g.reconcilePort(p)
 	}
 	g.reconcileUplink()
+	g.reconcileGroups()
 }
 
 func (g *Gateway) closeAll() {

@@ -20,6 +20,8 @@ type uplinkState struct {
 	workers   []*overlayWorker
 	done      []chan struct{}
 
+	groups groupState
+
 	seen   underlay.Refused // what was already added to the ledger, of dev
 	failed atomic.Bool      // a worker gave up
 	open   atomic.Bool      // dev is there
@@ -73,17 +75,21 @@ func (g *Gateway) openUplink() {
 	g.up.dev, g.up.seen = dev, underlay.Refused{}
 	queues := dev.Queues()
 	for i, q := range queues {
-		w, done := newOverlayWorker(g, i, q), make(chan struct{})
-		g.up.workers, g.up.done = append(g.up.workers, w), append(g.up.done, done)
-		go func() {
-			defer close(done)
-			w.run()
-		}()
+		g.startOverlay(i, q)
 	}
 	g.tables.SetUplinks(queues)
 	g.up.open.Store(true)
 	g.paths.ask(allPaths)
 	g.setUplink("")
+}
+
+func (g *Gateway) startOverlay(lane int, q underlay.Reader) {
+	w, done := newOverlayWorker(g, lane, q), make(chan struct{})
+	g.up.workers, g.up.done = append(g.up.workers, w), append(g.up.done, done)
+	go func() {
+		defer close(done)
+		w.run()
+	}()
 }
 
 // explainOpen turns an error of OpenUnderlay into what an operator can act on.
@@ -119,6 +125,7 @@ func (g *Gateway) closeUplink() {
 		<-d
 	}
 	g.up.dev, g.up.workers, g.up.done = nil, nil, nil
+	g.up.groups = groupState{}
 }
 
 // uplinkFailed is how a worker says that its socket is of no use any more. The
@@ -131,7 +138,7 @@ func (g *Gateway) setUplink(why string) {
 	}
 	g.up.reason = why
 	if why == "" {
-		g.log.Info("underlay up", "address", g.cfg.Underlay.Address, "port", g.cfg.Underlay.Port, "queues", len(g.up.workers))
+		g.log.Info("underlay up", "address", g.cfg.Underlay.Address, "port", g.cfg.Underlay.Port, "queues", len(g.up.dev.Queues()))
 		return
 	}
 	g.log.Warn("underlay down", "reason", why)

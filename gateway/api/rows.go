@@ -46,10 +46,11 @@ type VNIRow struct {
 	TxBytes   uint64   `json:"tx_bytes"`
 }
 
-// VTEPRow is one remote VTEP.
+// VTEPRow is one remote VTEP, or a multicast group of them, which is sent to and
+// never heard from.
 type VTEPRow struct {
 	Address   string     `json:"address"`
-	Origin    string     `json:"origin"` // "static" or "learned"
+	Origin    string     `json:"origin"` // "static", "learned" or "group"
 	VNIs      []uint32   `json:"vnis"`
 	RxPackets uint64     `json:"rx_packets"`
 	RxBytes   uint64     `json:"rx_bytes"`
@@ -131,7 +132,7 @@ type Explanation struct {
 	Verdict string   `json:"verdict"`          // "forward", "flood" or "drop"
 	Reason  string   `json:"reason,omitempty"` // of a drop
 	Mend    string   `json:"mend,omitempty"`
-	Copies  []string `json:"copies"` // where a copy goes: "port eth1", "vtep 192.0.2.2 sport 51234"
+	Copies  []string `json:"copies"` // where a copy goes: "port eth1", "vtep 192.0.2.2 sport 51234", "group 239.1.1.1 sport 51234"
 }
 
 // Step is one question the frame is asked, in order.

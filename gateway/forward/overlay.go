@@ -46,8 +46,10 @@ func (s *Snapshot) ClassifyVNI(from netip.Addr, vni uint32) (fdb.Domain, Reason)
 	switch {
 	case !ok:
 		return 0, UnknownVNI
-	case from == s.Local, !s.Domains[d].Allows(from):
-		return d, VTEPNotAllowed // our own packets come back from nowhere but a loop
+	case from == s.Local, from.IsMulticast(), !s.Domains[d].Allows(from):
+		// Our own packets come back from nowhere but a loop, and a group sends
+		// nothing.
+		return d, VTEPNotAllowed
 	}
 	return d, None
 }

@@ -76,11 +76,12 @@ type Domain struct {
 	VNI      uint32
 	Name     string
 	Ports    []PortID
-	Flood    []VTEPID  // head-end replication list
-	Learning bool      // learn MACs behind VTEPs
-	Anyone   bool      // any VTEP may send to this VNI
-	Allowed  AddrSet   // who may, unless Anyone
-	Gateway  frame.MAC // ours; zero where the VNI has no gateway
+	Flood    []VTEPID   // the multicast group, where there is one, and the head-end replication list
+	Group    netip.Addr // the multicast group among Flood; the zero Addr: none
+	Learning bool       // learn MACs behind VTEPs
+	Anyone   bool       // any VTEP may send to this VNI
+	Allowed  AddrSet    // who may, unless Anyone
+	Gateway  frame.MAC  // ours; zero where the VNI has no gateway
 
 	Traffic *counters.Traffic
 }
@@ -88,7 +89,8 @@ type Domain struct {
 // Allows reports whether the VTEP at a may send to the domain.
 func (d *Domain) Allows(a netip.Addr) bool { return d.Anyone || d.Allowed.Contains(a) }
 
-// VTEP is one remote tunnel endpoint.
+// VTEP is one remote tunnel endpoint, or a multicast group of them: a place that
+// packets are sent to. Nothing is ever learned behind a group.
 type VTEP struct {
 	Addr netip.Addr
 
@@ -98,6 +100,9 @@ type VTEP struct {
 
 	Traffic *counters.Traffic
 }
+
+// IsGroup reports whether v is a multicast group.
+func (v *VTEP) IsGroup() bool { return v.Addr.IsMulticast() }
 
 // Snapshot is everything forwarding reads, as it was at one moment. It never
 // changes once published; the FDB behind it does, under its own rules.

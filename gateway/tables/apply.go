@@ -57,11 +57,17 @@ type domainVTEP struct {
 	vtep   forward.VTEPID
 }
 
-// staticVTEPs returns the VTEPs that a configuration names.
+// staticVTEPs returns the VTEPs that a configuration names, and its multicast
+// groups, which are sent to like them.
 func staticVTEPs(cfg *config.Config) map[addr]struct{} {
 	m := make(map[addr]struct{})
 	for _, r := range cfg.Remotes() {
 		m[r.VTEP] = struct{}{}
+	}
+	for i := range cfg.VNIs {
+		if g := cfg.VNIs[i].Group; g.IsValid() {
+			m[g] = struct{}{}
+		}
 	}
 	return m
 }
@@ -99,6 +105,10 @@ func (a *applier) applyVTEPs() {
 		if _, keep := a.static[to]; !keep {
 			id, _ := a.vteps.find(to)
 			a.goneVTEPs = append(a.goneVTEPs, forward.VTEPID(id))
+			if to.IsMulticast() {
+				// Unlike a VTEP it can have no further frames to send.
+				a.unnumber(&a.s, forward.VTEPID(id), to)
+			}
 		}
 	}
 	a.Tables.static = a.static
@@ -143,7 +153,12 @@ func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
 		Anyone:   v.AllowedVTEPs == nil,
 		Allowed:  forward.NewAddrSet(v.AllowedVTEPs),
 		Gateway:  v.GatewayMAC,
+		Group:    v.Group,
 		Traffic:  traffic(was.Traffic),
+	}
+	if v.Group.IsValid() {
+		id, _ := a.vteps.find(v.Group)
+		d.Flood = append(d.Flood, forward.VTEPID(id))
 	}
 	for _, to := range v.Flood {
 		id, _ := a.vteps.find(to)

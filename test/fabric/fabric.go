@@ -10,6 +10,7 @@ package fabric
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,8 +121,16 @@ func (n *Net) pass(w *underlay.Wire) {
 	if n.alter != nil {
 		n.alter(w)
 	}
-	if g := n.to[w.To]; g != nil && g.attached.Load() && !w.Fragmented {
+	if w.Fragmented {
+		return
+	}
+	if g := n.to[w.To]; g != nil && g.attached.Load() {
 		g.datagrams.Add(1)
+	}
+	for _, g := range n.to {
+		if g.attached.Load() && g.Addr() != w.From && slices.Contains(g.groups, w.To) {
+			g.datagrams.Add(1)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +41,7 @@ type Gateway struct {
 	datagrams atomic.Uint64 // that came in while attached
 	attached  atomic.Bool
 	opened    atomic.Pointer[opened]
+	groups    []netip.Addr // that it has joined; guarded by Net.mu
 
 	mu     sync.Mutex // guards everything below
 	cables map[string][]*portmem.Host
@@ -179,6 +181,21 @@ type attachment struct {
 func (a attachment) Close() error {
 	a.g.attached.Store(false)
 	return a.VTEP.Close()
+}
+
+func (a attachment) SetGroups(m underlay.Membership) error {
+	err := a.VTEP.SetGroups(m)
+	n := a.g.net
+	var joined []netip.Addr
+	for _, group := range m.Groups {
+		if slices.Contains(n.Fabric.Members(group), a.g.Addr()) {
+			joined = append(joined, group)
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a.g.groups = joined
+	return err
 }
 
 func (g *Gateway) openUnderlay(o gateway.UnderlayOptions) (underlay.Underlay, error) {

@@ -107,7 +107,7 @@ func (h *Host) change(f func()) {
 func (h *Host) AddLink(name string) {
 	h.change(func() {
 		h.lastIndex++
-		h.links[name] = path.Link{Name: name, Index: h.lastIndex, MTU: 1500, AdminUp: true, Carrier: true, Kind: "veth"}
+		h.links[name] = path.Link{Name: name, Index: h.lastIndex, MTU: 1500, AdminUp: true, Carrier: true, Multicast: true, Kind: "veth"}
 		h.follow(h.links[name], true)
 	})
 }
