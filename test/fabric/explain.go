@@ -99,7 +99,7 @@ func (q question) reached(r *Result, g *Gateway) bool {
 		return false
 	}
 	for _, w := range r.Wires {
-		if w.To != g.Addr() {
+		if w.To != g.Addr() && !g.inGroup(w.To) {
 			continue
 		}
 		if w.From != from.Addr() || !bytes.Equal(w.Payload, append(Header(r.vni), r.Sent...)) || !slices.Contains(q.ingress.ex.Copies, wireCopy(w)) {
@@ -178,7 +178,11 @@ func (r *Result) copiesOf(g *Gateway, answers int) (copies []string) {
 }
 
 func wireCopy(w underlay.Wire) string {
-	return fmt.Sprintf("vtep %s sport %d tos 0x%02x", w.To, w.FromPort, w.TOS)
+	kind := "vtep"
+	if w.To.IsMulticast() {
+		kind = "group"
+	}
+	return fmt.Sprintf("%s %s sport %d tos 0x%02x", kind, w.To, w.FromPort, w.TOS)
 }
 
 // addLost adds the copies that were named and not seen, if there are as many as

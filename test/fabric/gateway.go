@@ -41,7 +41,10 @@ type Gateway struct {
 	datagrams atomic.Uint64 // that came in while attached
 	attached  atomic.Bool
 	opened    atomic.Pointer[opened]
-	groups    []netip.Addr // that it has joined; guarded by Net.mu
+
+	// Guarded by Net.mu.
+	groups     []netip.Addr // that it has joined
+	membership underlay.Membership
 
 	mu     sync.Mutex // guards everything below
 	cables map[string][]*portmem.Host
@@ -194,8 +197,22 @@ func (a attachment) SetGroups(m underlay.Membership) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	a.g.groups = joined
+	a.g.groups, a.g.membership = joined, m
 	return err
+}
+
+// Membership returns which groups the gateway last asked for, and where.
+func (g *Gateway) Membership() underlay.Membership {
+	g.net.mu.Lock()
+	defer g.net.mu.Unlock()
+	return g.membership
+}
+
+// inGroup reports whether the gateway has joined a multicast group.
+func (g *Gateway) inGroup(a netip.Addr) bool {
+	g.net.mu.Lock()
+	defer g.net.mu.Unlock()
+	return slices.Contains(g.groups, a)
 }
 
 func (g *Gateway) openUnderlay(o gateway.UnderlayOptions) (underlay.Underlay, error) {

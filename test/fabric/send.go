@@ -98,6 +98,19 @@ func (n *Net) InjectWire(from, to string, w underlay.Wire) *Result {
 	return r
 }
 
+// InjectGroup is Inject to a multicast group: every gateway that has joined it
+// gets the frame. Nobody is asked to explain it.
+func (n *Net) InjectGroup(from, group string, vni uint32, inner []byte) *Result {
+	n.T.Helper()
+	w := underlay.Wire{From: n.addr(from), To: n.addr(group), FromPort: 50000, Payload: append(Header(vni), inner...)}
+	r := n.begin(inner)
+	r.taken = true
+	n.injecting.Store(true)
+	n.Fabric.Inject(w)
+	r.end()
+	return r
+}
+
 // at splits a place into its gateway and its port.
 func (n *Net) at(place string) (*Gateway, string) {
 	n.T.Helper()
