@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -131,5 +132,35 @@ func TestStaticMACsChange(t *testing.T) {
 		apply(t, g, base)
 		n.Send("a.e1", fabric.Local(fabric.RA, fabric.H1)).Is("a.e2 a>192.0.2.2 a>192.0.2.3")
 		n.Inject("192.0.2.2", "a", 1000, fabric.Local(frame.Broadcast, fabric.RA)).Is("a.e1 a.e2")
+	})
+}
+
+// VNIs that share a group have it joined once; the last one leaves it.
+func TestGroupsAreLeft(t *testing.T) {
+	fabric.Test(t, func(n *fabric.Net) {
+		group := netip.MustParseAddr("239.1.1.1")
+		const grouped = `group = "239.1.1.1"`
+		p := ports(10, "e1 e2", "")
+		g := n.Add(head + vni(1000, grouped) + vni(2000, grouped) + p)
+		joined := func(want int) {
+			t.Helper()
+			n.Tick() // the supervisor looks at the tables
+			if got := len(n.Fabric.Members(group)); got != want {
+				t.Errorf("%d members, want %d", got, want)
+			}
+		}
+		joined(1)
+		apply(t, g, vni(1000, grouped)+vni(2000, toB)+p)
+		joined(1)
+		n.Send("a.e1", fabric.Local(frame.Broadcast, fabric.H1)).Is("a.e2 a>239.1.1.1")
+		apply(t, g, vni(1000, toB)+vni(2000, toB)+p)
+		joined(0)
+		n.Send("a.e1", fabric.Local(frame.Broadcast, fabric.H1)).Is("a.e2 a>192.0.2.2")
+		apply(t, g, vni(1000, `group = "239.1.1.2"`)+vni(2000, toB)+p)
+		joined(0)
+		n.Send("a.e1", fabric.Local(frame.Broadcast, fabric.H1)).Is("a.e2 a>239.1.1.2")
+		apply(t, g, vni(1000, grouped)+vni(2000, toB)+p)
+		joined(1)
+		n.Send("a.e1", fabric.Local(frame.Broadcast, fabric.H1)).Is("a.e2 a>239.1.1.1")
 	})
 }

@@ -105,10 +105,6 @@ func (a *applier) applyVTEPs() {
 		if _, keep := a.static[to]; !keep {
 			id, _ := a.vteps.find(to)
 			a.goneVTEPs = append(a.goneVTEPs, forward.VTEPID(id))
-			if to.IsMulticast() {
-				// Unlike a VTEP it can have no further frames to send.
-				a.unnumber(&a.s, forward.VTEPID(id), to)
-			}
 		}
 	}
 	a.Tables.static = a.static

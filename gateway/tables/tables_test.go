@@ -378,3 +378,31 @@ func TestSlotsAreUsedAgainLast(t *testing.T) {
 		t.Error("beyond the bound")
 	}
 }
+
+// A group has a number like a VTEP, stands in front of the flood list, and goes
+// the way of a VTEP that the configuration no longer names.
+func TestGroupsAreNumbered(t *testing.T) {
+	group := netip.MustParseAddr("239.1.1.1")
+	cfg := base()
+	cfg.VNIs[0].Group = group
+	tb := tablesOf(t, cfg)
+	s := tb.Snapshot()
+	d := &s.Domains[s.VNIs[1000]]
+	if d.Group != group || len(d.Flood) != 3 || !s.VTEPs[d.Flood[0]].IsGroup() || !tb.Static(group) {
+		t.Fatalf("domain %+v, VTEPs %+v", d, s.VTEPs)
+	}
+	if err := tb.Apply(base()); err != nil {
+		t.Fatal(err)
+	}
+	if d := &tb.Snapshot().Domains[s.VNIs[1000]]; d.Group.IsValid() || len(d.Flood) != 2 || tb.Static(group) {
+		t.Errorf("the VNI has left its group: %+v", d)
+	}
+	for _, now := range []uint32{1, 2, keepIdle + 5} {
+		tb.Sweep(now)
+	}
+	for _, v := range tb.Snapshot().VTEPs {
+		if v.IsGroup() {
+			t.Error("a group that no VNI has is still there after an hour")
+		}
+	}
+}

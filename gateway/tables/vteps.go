@@ -132,21 +132,15 @@ func (t *Tables) silent(id forward.VTEPID, now uint32) bool {
 // retire gives a VTEP's number back. Its place in the snapshot stays, without
 // an address, until another takes it.
 func (t *Tables) retire(id forward.VTEPID, a addr) {
-	t.flush(func() { t.fdb.FlushHop(forward.VTEPHop(id)) })
-	t.change(func(s *forward.Snapshot) {
-		s.VTEPs = clone(s.VTEPs)
-		t.unnumber(s, id, a)
-	})
-}
-
-// unnumber does what retire says to a snapshot being made, whose VTEPs are its
-// own.
-func (t *Tables) unnumber(s *forward.Snapshot, id forward.VTEPID, a addr) {
 	t.index.drop(a)
 	t.vteps.drop(a)
 	t.crowded.Store(false)
 	delete(t.quiet, id)
-	s.VTEPs[id] = forward.VTEP{Traffic: s.VTEPs[id].Traffic}
+	t.flush(func() { t.fdb.FlushHop(forward.VTEPHop(id)) })
+	t.change(func(s *forward.Snapshot) {
+		s.VTEPs = clone(s.VTEPs)
+		s.VTEPs[id] = forward.VTEP{Traffic: s.VTEPs[id].Traffic}
+	})
 }
 
 // vtepIndex finds VTEPs by address without a lock. Its maps are copied when one

@@ -16,6 +16,7 @@ import (
 // ports: who must get a copy of a frame.
 type model struct {
 	bridges map[string]*bridge
+	group   bool // what is flooded goes to a group and to no list
 }
 
 // bridge is one gateway of the model. Its places are "a.p1" for a port and "b"
@@ -64,8 +65,14 @@ func (m model) send(place string, src, dst frame.MAC) string {
 			out = append(out, p)
 		}
 	}
+	if m.group {
+		out = append(out, gw+">"+group)
+	}
 	for _, peer := range b.peers {
-		out = append(out, gw+">"+peer, m.arrive(peer, gw, vni, src, dst))
+		if !m.group {
+			out = append(out, gw+">"+peer)
+		}
+		out = append(out, m.arrive(peer, gw, vni, src, dst))
 	}
 	if len(out) == 0 {
 		return gw + "!access:" + why
@@ -109,8 +116,8 @@ func (m model) setDown(place string, down bool) {
 
 // modelNet is three gateways of three ports each, and their model: p1 and p2
 // are in VNI 1000 and p3 in VNI 1000 or 2000, as the test draws.
-func modelNet(n *Net, isolated bool, third int) model {
-	m := model{bridges: make(map[string]*bridge)}
+func modelNet(n *Net, isolated bool, third int, inGroup bool) model {
+	m := model{bridges: make(map[string]*bridge), group: inGroup}
 	all := []string{"a", "b", "c"}
 	for _, name := range all {
 		var peers []string
@@ -119,8 +126,11 @@ func modelNet(n *Net, isolated bool, third int) model {
 				peers = append(peers, p)
 			}
 		}
-		flood := strings.Join(peers, " ")
-		n.Add(conf(name, vni(1000, flood), vni(2000, flood),
+		flood, line := strings.Join(peers, " "), ""
+		if inGroup {
+			flood, line = "", `group = "`+group+`"`
+		}
+		n.Add(conf(name, vni(1000, flood, line), vni(2000, flood, line),
 			ports(10, "p1 p2", fmt.Sprintf("isolated = %v", isolated)), ports(third/100, "p3")))
 		b := &bridge{
 			name: name, peers: peers, known: make(map[string]string), down: make(map[string]bool),
@@ -189,12 +199,13 @@ func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		isolated := rapid.Bool().Draw(rt, "isolated")
 		third := rapid.SampledFrom([]int{1000, 2000}).Draw(rt, "third")
+		inGroup := rapid.Bool().Draw(rt, "group")
 		acts := drawActs(rt)
 		var rec recorder
 		synctest.Test(t, func(*testing.T) {
 			n := New(&rec)
 			defer n.Stop()
-			play(n, modelNet(n, isolated, third), acts)
+			play(n, modelNet(n, isolated, third, inGroup), acts)
 			n.CheckAccounts()
 		})
 		if len(rec.failures) > 0 {

@@ -46,7 +46,7 @@ func send(v *VTEP, d underlay.Datagram) (frame.Status, error) {
 	return ds[0].Status, err
 }
 
-func read(t *testing.T, c underlay.Conn) []underlay.Packet {
+func read(t *testing.T, c underlay.Reader) []underlay.Packet {
 	t.Helper()
 	pkts := underlay.NewPackets(underlay.BatchSize, 2000)
 	n, err := c.ReadBatch(pkts)
@@ -248,4 +248,48 @@ func TestManyWriters(t *testing.T) {
 		got += len(read(t, vb.Queues()[0]))
 	}
 	wg.Wait()
+}
+
+func TestGroups(t *testing.T) {
+	f, va, vb := pair(t)
+	group := netip.MustParseAddr("239.1.1.1")
+	m := underlay.Membership{Interface: 1, Groups: []netip.Addr{group}}
+	if status, err := send(va, underlay.Datagram{To: group}); status != frame.Down || !errors.Is(err, unix.ENODEV) {
+		t.Errorf("without an interface: %v, %v", status, err)
+	}
+	for _, v := range []*VTEP{va, vb} {
+		if err := v.SetGroups(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.Members(group); len(got) != 2 || got[0] != a || got[1] != b {
+		t.Errorf("members %v", got)
+	}
+	for i := range 3 {
+		if status, err := send(va, underlay.Datagram{To: group, Head: []byte{byte(i)}}); status != frame.Sent || err != nil {
+			t.Fatal(status, err)
+		}
+	}
+	pkts := read(t, vb.GroupQueue())
+	if len(pkts) != 3 || pkts[0].From != a || pkts[0].Group != group {
+		t.Errorf("%d packets, the first from %v to %v", len(pkts), pkts[0].From, pkts[0].Group)
+	}
+	if len(va.groups.waiting) != 0 {
+		t.Error("the sender hears itself")
+	}
+	vb.LimitGroups(0)
+	var ge *underlay.GroupError
+	if err := vb.SetGroups(m); !errors.As(err, &ge) || ge.Group != group || !errors.Is(err, unix.ENOBUFS) {
+		t.Errorf("beyond the limit: %v", err)
+	}
+	lost := f.Lost()
+	if _, err := send(va, underlay.Datagram{To: group}); err != nil || f.Lost() != lost+1 {
+		t.Errorf("nobody hears it: %v, %d lost", err, f.Lost())
+	}
+	if err := va.Close(); err != nil || len(f.Members(group)) != 0 {
+		t.Errorf("closed: %v, members %v", err, f.Members(group))
+	}
+	if err := va.SetGroups(m); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("groups of a VTEP that is closed: %v", err)
+	}
 }

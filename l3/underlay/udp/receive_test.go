@@ -297,6 +297,8 @@ func TestParseControl(t *testing.T) {
 		{"IPv6 fragments", append(bytes.Clone(frag6), class...), ancillary{tos: 0x2b, fragmented: true}},
 		{"IPv4 interface", append(bytes.Clone(info4), tos...), ancillary{tos: 0x2b, ifindex: 77}},
 		{"IPv6 interface", append(bytes.Clone(info6), class...), ancillary{tos: 0x2b, ifindex: 78}},
+		{"IPv4 group", message(unix.SOL_IP, unix.IP_PKTINFO, append(number(77), 192, 0, 2, 1, 239, 1, 2, 3)...), ancillary{ifindex: 77, group: netip.MustParseAddr("239.1.2.3")}},
+		{"IPv6 group", message(unix.SOL_IPV6, unix.IPV6_PKTINFO, append(append([]byte{0xff, 0x0e}, make([]byte, 14)...), number(78)...)...), ancillary{ifindex: 78, group: netip.MustParseAddr("ff0e::")}},
 		{"interface cut short", message(unix.SOL_IP, unix.IP_PKTINFO, number(77)...), ancillary{}},
 		{"something else before", append(bytes.Clone(other), tos...), ancillary{tos: 0x2b}},
 		{"unpadded end", tos[:unix.SizeofCmsghdr+1], ancillary{tos: 0x2b}},
