@@ -16,8 +16,6 @@ import (
 
 const group = "239.1.1.1"
 
-var groupAddr = netip.MustParseAddr(group)
-
 // grouped is three gateways that have VNI 1000 in a group and in nobody's flood
 // list, with a port e1 each.
 func grouped(n *Net) (a, b, c *Gateway) {
