@@ -96,7 +96,7 @@ var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on
 	{name: "vlan", kind: integer(1, maxVLAN), doc: "the port VLAN that stands for it, unique; may be absent where every port names the VNI"},
 	{name: "name", kind: text("a name", label(0)), doc: "for people"},
 	{name: "flood", kind: listOf(text(wantVTEP, vtepAddress)), doc: "remote VTEPs: broadcast, unknown unicast and multicast go to each, once"},
-	{name: "group", kind: text(wantGroup, groupAddress), doc: "multicast group for the same, joined; may stand beside `flood`"},
+	{name: "group", kind: text(wantGroup, groupAddress), doc: "multicast group for the same, joined; beside it `flood` is for VTEPs that do not hear the group"},
 	{name: "learning", kind: boolean(), def: true, doc: "learn which VTEP a MAC address is behind"},
 	{name: "ageing", kind: text(wantAgeing, ageing), def: "300s", doc: "forget a silent MAC address after this long, 1s..1000000s; \"0s\": never"},
 	{name: "mac_limit", kind: integer(1, maxMACs), def: int64(65536), doc: "MAC addresses of this VNI"},

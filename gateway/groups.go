@@ -45,9 +45,6 @@ func (g *Gateway) reconcileGroups() {
 	if link.Index != s.link.Index || link.AdminUp && link.Carrier {
 		want.Epoch = link.Downs
 	}
-	if link.Index != s.link.Index || link.MTU != s.link.MTU {
-		g.paths.ask(allPaths)
-	}
 	s.want, s.link = want, link
 	if err := g.up.dev.SetGroups(want); err != nil && why == "" {
 		why = explainGroups(err, link)

@@ -137,6 +137,11 @@ func suspects6Table() []suspect {
 
 func judgeOf(a addresses) func([]byte, int) flaw {
 	j := judge{a.gw, vxlanPort, new(groupSet)}
+	joined := make(map[netip.Addr]struct{})
+	for _, g := range groups[a.name] {
+		joined[g] = struct{}{}
+	}
+	j.groups.set.Store(&joined)
 	if a.gw.Is4() {
 		return j.ipv4
 	}
@@ -212,6 +217,7 @@ func TestFilter(t *testing.T) {
 func fuzz(f *testing.F, a addresses) {
 	for _, tt := range tableOf(a) {
 		f.Add(tt.p, uint16(len(tt.p)))
+		f.Add(bytes.Replace(tt.p, a.gw.AsSlice(), groups[a.name][0].AsSlice(), 1), uint16(len(tt.p)))
 	}
 	vm, look := newVM(f, a), judgeOf(a)
 	f.Fuzz(func(t *testing.T, p []byte, full uint16) {
