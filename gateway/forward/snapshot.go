@@ -10,6 +10,7 @@ import (
 	"vxgw/gateway/counters"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l2/port"
 	"vxgw/l3/underlay"
 )
@@ -78,6 +79,7 @@ type Domain struct {
 	Ports    []PortID
 	Flood    []VTEPID  // head-end replication list
 	Learning bool      // learn MACs behind VTEPs
+	Suppress bool      // answer ARP and ND for neighbours that are known
 	Anyone   bool      // any VTEP may send to this VNI
 	Allowed  AddrSet   // who may, unless Anyone
 	Gateway  frame.MAC // ours; zero where the VNI has no gateway
@@ -100,13 +102,17 @@ type VTEP struct {
 }
 
 // Snapshot is everything forwarding reads, as it was at one moment. It never
-// changes once published; the FDB behind it does, under its own rules.
+// changes once published; the FDB and the neighbours behind it do, under their
+// own rules.
 type Snapshot struct {
 	Ports   []Port
 	Domains []Domain
 	VTEPs   []VTEP
 	VNIs    map[uint32]fdb.Domain
 	FDB     *fdb.Table
+
+	// Neighbours is who has which IP address, in the domains that suppress.
+	Neighbours *neigh.Table
 
 	// Access is the interfaces of the ports, by index: see IsAccess.
 	Access map[int]struct{}
