@@ -10,6 +10,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l3/ip"
 	"vxgw/l3/offload"
 	"vxgw/l3/underlay"
@@ -94,6 +95,9 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 		w.tally.learned(w.gw.tables.FDB().Learn(d, f.Src(), forward.VTEPHop(from), w.now), true)
 	} else if from == forward.NoVTEPID && w.snap.Domains[d].Learning && v.Reason.AfterSource() {
 		w.tally.refuse(vtepLimit)
+	}
+	if v.Heard != neigh.NoNews {
+		w.gw.hear(v, f, forward.VTEPHop(from), w.now, &w.tally)
 	}
 	if v.SetECN {
 		ip.SetFrameECN(f, v.ECN)

@@ -49,6 +49,7 @@ func (g *Gateway) VNIs() []api.VNIRow {
 			Ports: portNames(s, d), VTEPs: vtepNames(s, d, behind),
 			RxPackets: t.RxPackets.Load(), RxBytes: t.RxBytes.Load(),
 			TxPackets: t.TxPackets.Load(), TxBytes: t.TxBytes.Load(),
+			Suppressed: t.Suppressed.Load(),
 		})
 	}
 	return rows
@@ -188,9 +189,6 @@ func (g *Gateway) MACCounts() map[api.MACCountKey]int {
 	}
 	return counts
 }
-
-// Neighbours lists IP neighbours; a gateway that does not route has none.
-func (g *Gateway) Neighbours() []api.NeighbourRow { return nil }
 
 // Routes lists routes; a gateway that does not route has none.
 func (g *Gateway) Routes() []api.RouteRow { return nil }
