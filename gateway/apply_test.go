@@ -133,3 +133,31 @@ func TestStaticMACsChange(t *testing.T) {
 		n.Inject("192.0.2.2", "a", 1000, fabric.Local(frame.Broadcast, fabric.RA)).Is("a.e1 a.e2")
 	})
 }
+
+// Suppression is turned on and off under traffic.
+func TestSuppressChanges(t *testing.T) {
+	fabric.Test(t, func(n *fabric.Net) {
+		const flood = "a.e2 a>192.0.2.2"
+		on := vni(1000, toB+"\nsuppress_arp = true") + ports(10, "e1 e2", "")
+		off := vni(1000, toB) + ports(10, "e1 e2", "")
+		g := n.Add(head + off)
+		ask := fabric.ARP(fabric.H1, "10.1.1.10", "10.1.1.20")
+		tell := func() {
+			n.Inject("192.0.2.2", "a", 1000, fabric.ARP(fabric.RA, "10.1.1.20", "10.1.1.20")).Is("a.e1 a.e2")
+		}
+		for range 3 {
+			tell()
+			n.Send("a.e1", ask).Is(flood)
+			apply(t, g, on)
+			n.Send("a.e1", ask).Is(flood)
+			tell()
+			n.Send("a.e1", ask).Is("a.e1~")
+			apply(t, g, on)
+			n.Send("a.e1", ask).Is("a.e1~")
+			apply(t, g, off)
+			if rows := g.Neighbours(); len(rows) > 0 {
+				t.Errorf("%+v", rows)
+			}
+		}
+	})
+}
