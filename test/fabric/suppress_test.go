@@ -390,6 +390,9 @@ func TestSuppressSpoofed(t *testing.T) {
 		n.Send("a.e3", f.announce(H3, f.h1)).Is("a.e4 a>192.0.2.2")
 		wantAnswer(t, n.Send("a.e4", f.ask(H2, f.h2, f.h1)), "a.e4", f.h1, H3)
 		n.Advance(neigh.KeepFor)
+		if !strings.Contains(a.Log(), "limit=neighbour_limit") {
+			t.Errorf("the log says nothing of it: %s", a.Log())
+		}
 		if k := len(a.Neighbours()); k != 0 {
 			t.Errorf("%d neighbours stay", k)
 		}
