@@ -95,7 +95,7 @@ func (s *Server) runHTTP(ctx context.Context) {
 		err := s.serveHTTP(ctx, handler)
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			s.log.Warn("metrics are not served, forwarding goes on", "address", s.opts.HTTP, "error", err,
+			s.log.Warn("metrics are not served, forwarding goes on", "address", s.opts.HTTP, "err", err,
 				"mend", bindMend(err), "retry", bindRetry.String())
 		}
 		select {

@@ -52,6 +52,7 @@ func Run(ctx context.Context, out io.Writer, binary string) (err error) {
 			return err
 		}
 	}
+	s.print("\nEverything went as it should. The namespaces are taken away again.\n")
 	return nil
 }
 
