@@ -28,6 +28,7 @@ type Gateway struct {
 	answers       answerLimit
 	kick          chan struct{} // look again; see nudge
 	paths         paths
+	pathMTUs      pathMTUs
 
 	ledger ledger
 	ready  atomic.Pointer[func()] // called once, when forwarding has begun
