@@ -79,7 +79,7 @@ func (g *Gateway) refreshPaths(w pathWork) {
 			continue
 		}
 		n := 0
-		if p, err := g.edges.Host.Path(v.Addr, g.cfg.Underlay.Address); err != nil {
+		if p, err := g.edges.Host.Path(v.Addr, g.config().Underlay.Address); err != nil {
 			lost, why = append(lost, v.Addr), err
 		} else if mtu := g.pathMTUs.limit(v.Addr, p.MTU); mtu > 0 {
 			n = max(mtu-overhead(v.Addr), frame.HeaderLen)
