@@ -73,9 +73,9 @@ func (p *pathMTUs) expire(now uint32) (old []netip.Addr) {
 	return old
 }
 
-// tooBig is how the underlay says that a router dropped a packet to a VTEP
+// learnPathMTU is how the underlay says that a router dropped a packet to a VTEP
 // because it was longer than mtu. Only VTEPs that have a number are remembered.
-func (g *Gateway) tooBig(to netip.Addr, mtu int) {
+func (g *Gateway) learnPathMTU(to netip.Addr, mtu int) {
 	id, ok := g.tables.VTEP(to)
 	if !ok {
 		return

@@ -60,7 +60,7 @@ func (g *Gateway) openUplink() {
 	dev, err := g.edges.OpenUnderlay(UnderlayOptions{
 		Address: u.Address, Port: u.Port, Queues: g.workers(), TTL: u.TTL,
 		DF: u.DF, Checksum: u.Checksum, ZeroChecksum6: u.ZeroChecksum6,
-		OnTooBig: g.tooBig, Lacks: g.lacks,
+		OnTooBig: g.learnPathMTU, Lacks: g.lacks,
 	})
 	if errors.Is(err, fs.ErrPermission) && !g.begun {
 		g.up.forbidden = err
