@@ -109,7 +109,8 @@ func TestRefusals(t *testing.T) {
 		says                     string
 	}{
 		{"unknown path", "GET", "/v1/nope", "", 404, "there is GET /v1/ports"},
-		{"a later milestone's path", "POST", "/v1/reload", "", 404, "/v1/reload"},
+		{"reload where nothing can be reloaded", "POST", "/v1/reload", "", 404, "/v1/reload"},
+		{"a path of another method", "GET", "/v1/capture", "", 404, "/v1/capture"},
 		{"root", "GET", "/", "", 404, "GET /v1/ports"},
 		{"wrong method", "DELETE", "/v1/ports", "", 405, "use GET"},
 		{"explain by GET", "GET", "/v1/explain", "", 405, "use POST"},

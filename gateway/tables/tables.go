@@ -95,10 +95,13 @@ type PortState struct {
 }
 
 // SetPort tells forwarding of a port's device. MACs learned on a port that is
-// not up are forgotten.
+// not up are forgotten. A port that has left the configuration stays shut.
 func (t *Tables) SetPort(id forward.PortID, st PortState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.snap.Load().Ports[id].Name == "" {
+		return
+	}
 	t.change(func(s *forward.Snapshot) {
 		s.Ports = clone(s.Ports)
 		p := &s.Ports[id]
