@@ -139,7 +139,7 @@ func (c *Config) vniGrid() [][]cell {
 	if len(c.VNIs) == 0 {
 		return nil
 	}
-	rows := [][]cell{heads("VNI", "VLAN", "NAME", "FLOODS TO", "ACCEPTS FROM", "MAX MACS", "AGEING", "LEARNS")}
+	rows := [][]cell{heads("VNI", "VLAN", "NAME", "FLOODS TO", "ACCEPTS FROM", "MAX MACS", "AGEING", "LEARNS", "ARP/ND")}
 	for _, v := range c.VNIs {
 		floods := words(v.Flood)
 		if v.Group.IsValid() {
@@ -150,7 +150,8 @@ func (c *Config) vniGrid() [][]cell {
 			accepts = list(hosts(v.AllowedVTEPs))
 		}
 		rows = append(rows, []cell{one(fmt.Sprint(v.ID)), one(vlanOf(v.VLAN)), one(dash(v.Name)), list(floods), accepts,
-			one(fmt.Sprint(v.MACLimit)), one(ageingOf(v.Ageing)), one(choose(v.Learning, "yes", "no"))})
+			one(fmt.Sprint(v.MACLimit)), one(ageingOf(v.Ageing)), one(choose(v.Learning, "yes", "no")),
+			one(choose(v.SuppressARP, "answered", "flooded"))})
 	}
 	return rows
 }

@@ -378,7 +378,7 @@ f:5:7: ttl = 1 keeps multicast on this link: no VTEP behind a router hears the g
 		{"one source port", `address = "192.0.2.1"`, "address = \"192.0.2.1\"\nsource_ports = \"7-7\"",
 			`f:5:16: source_ports = "7-7" is one port: the underlay cannot spread the flows over its paths`},
 		{"gateway_mac alone", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\ngateway_mac = \"02:00:00:00:00:01\"", "f:9:15: gateway_mac does nothing without gateway"},
-		{"suppress_arp", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\nsuppress_arp = true", "f:9:16: suppress_arp = true: ARP and ND are not answered yet: they are flooded"},
+		{"suppress_arp", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\nsuppress_arp = true", ""},
 		{"suppress_arp off", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\nsuppress_arp = false", ""},
 		{"xdp", "", "[datapath]\nmode = \"xdp\"", `f:14:8: mode = "xdp": there is no fast path yet: raw is used`},
 		{"workers", "", "[datapath]\nworkers = 2", ""},

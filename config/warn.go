@@ -15,7 +15,6 @@ var inactive = []struct {
 }{
 	{"vni", "gateway", nil, "not routed yet", "vrf and gateway: not routed yet: the VNI is bridged only"},
 	{"vrf", "", nil, "not routed yet", "[[vrf]] and its routes: not routed yet: the VNIs are bridged only"},
-	{"vni", "suppress_arp", isTrue, "not answered yet", "suppress_arp = true: ARP and ND are not answered yet: they are flooded"},
 	{"datapath", "mode", func(v any) bool { return v == string(ModeXDP) }, "no \"xdp\" yet", "mode = \"xdp\": there is no fast path yet: raw is used"},
 }
 
@@ -28,8 +27,6 @@ func notYet(table, key string) string {
 	}
 	return ""
 }
-
-func isTrue(v any) bool { return v == true }
 
 // noteInactive notes which of the inactive features a section asks for.
 func (b *builder) noteInactive(s section) {

@@ -9,6 +9,7 @@ import (
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l2/port"
 )
 
@@ -76,6 +77,9 @@ func (w *accessWorker) batch(bufs []frame.Buffer) {
 	}
 	w.tx.flush()
 	rx.Rx(w.snap.Ports[w.id].Traffic, w.now)
+	if n := w.tally.verdicts[forward.Answer]; n > 0 {
+		w.snap.Domains[w.snap.Ports[w.id].Domain].Traffic.Suppressed.Add(uint64(n))
+	}
 	w.tally.settle(&w.gw.ledger, forward.Access)
 }
 
@@ -101,6 +105,12 @@ func (w *accessWorker) frame(b *frame.Buffer) {
 		o := w.gw.tables.FDB().Learn(v.Domain, in.Frame.Src(), forward.PortHop(w.id), w.now)
 		w.tally.learned(o, false)
 	}
+	if v.Heard != neigh.NoNews {
+		w.gw.hear(v, in.Frame, forward.PortHop(w.id), w.now, &w.tally)
+	}
+	if v.Ask {
+		w.gw.tables.Neighbours().Asked(v.Domain, neigh.Read(in.Frame).Asks, w.now)
+	}
 	w.carryOut(v, b)
 }
 
@@ -112,6 +122,8 @@ func (w *accessWorker) carryOut(v forward.Verdict, b *frame.Buffer) {
 		w.toVTEP(v.VTEP, b, v.Domain)
 	case forward.Flood:
 		w.flood(v, b)
+	case forward.Answer:
+		w.answerNeighbour(v, b.Bytes())
 	case forward.Drop:
 		w.alert(v, b.Bytes())
 		if v.Shutdown && !w.heard.Swap(true) {

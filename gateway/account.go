@@ -4,10 +4,10 @@ import "vxgw/gateway/forward"
 
 // Account is what became of the frames of one direction since the start. Every
 // frame that was read met exactly one verdict: it was sent to one port, sent to
-// one VTEP, flooded, or dropped.
+// one VTEP, flooded, answered for a neighbour, or dropped.
 type Account struct {
-	Direction                     forward.Direction
-	ToPort, ToVTEP, Flooded, Drop uint64
+	Direction                                 forward.Direction
+	ToPort, ToVTEP, Flooded, Suppressed, Drop uint64
 
 	// Dropped is Drop by reason. Lost is by reason too: copies that a verdict
 	// sent and an edge did not take, and frames that were lost or refused before
@@ -19,7 +19,7 @@ type Account struct {
 }
 
 // Frames is how many frames were read.
-func (a *Account) Frames() uint64 { return a.ToPort + a.ToVTEP + a.Flooded + a.Drop }
+func (a *Account) Frames() uint64 { return a.ToPort + a.ToVTEP + a.Flooded + a.Suppressed + a.Drop }
 
 // Accounts returns the account of every direction. Its numbers agree with each
 // other once nothing is under way.
@@ -32,7 +32,7 @@ func (g *Gateway) Accounts() []Account {
 		a := Account{
 			Direction: d,
 			ToPort:    v[forward.ToPort].Load(), ToVTEP: v[forward.ToVTEP].Load(),
-			Flooded: v[forward.Flood].Load(), Drop: v[forward.Drop].Load(),
+			Flooded: v[forward.Flood].Load(), Suppressed: v[forward.Answer].Load(), Drop: v[forward.Drop].Load(),
 			Dropped: make(map[forward.Reason]uint64), Lost: make(map[forward.Reason]uint64),
 			Answered: l.answered[d].Load(),
 		}

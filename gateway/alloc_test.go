@@ -10,6 +10,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/gateway/tables"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l2/port"
 	"vxgw/l3/ip"
 	"vxgw/l3/underlay"
@@ -73,7 +74,18 @@ var (
 	beside   = frame.MAC{2, 0, 0, 0, 1, 2}
 	remote   = frame.MAC{2, 0, 0, 0, 2, 0xa}
 	peerAddr = netip.MustParseAddr("192.0.2.2")
+
+	here4, remote4 = netip.MustParseAddr("10.1.1.10"), netip.MustParseAddr("10.1.1.20")
+	here6, remote6 = netip.MustParseAddr("2001:db8:1::10"), netip.MustParseAddr("2001:db8:1::20")
 )
+
+func arpReply(src frame.MAC) []byte {
+	return packet.ARP(here, packet.ARPReply, src, remote4, here, here4)
+}
+
+func arpRequest(from netip.Addr) []byte {
+	return packet.ARP(frame.Broadcast, packet.ARPRequest, here, from, frame.MAC{}, remote4)
+}
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
@@ -84,6 +96,7 @@ address = "192.0.2.1"
 id = 1000
 vlan = 10
 flood = ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
+suppress_arp = true
 [[port]]
 interface = "e1"
 vlan = 10
@@ -113,6 +126,9 @@ vlan = 10
 	b.tables.FDB().Learn(d, here, forward.PortHop(b.ports[0].id), b.now)
 	b.tables.FDB().Learn(d, beside, forward.PortHop(b.ports[1].id), b.now)
 	b.tables.FDB().Learn(d, remote, forward.VTEPHop(v), b.now)
+	for _, f := range [][]byte{arpReply(remote), packet.Announce(remote, remote6).Frame()} {
+		b.tables.Neighbours().Hear(d, neigh.Read(f), b.now)
+	}
 	return b
 }
 
@@ -176,6 +192,10 @@ func TestBatchesAllocateNothing(t *testing.T) {
 		{"unfinished checksum to a port", fromPort(dataFrame(beside, here), unfinished), n, 0},
 		{"unfinished checksum to a VTEP", fromPort(dataFrame(remote, here), unfinished), 0, n},
 		{"both ways, the sources refreshed", inTurn(fromPort(dataFrame(remote, here), done), fromVTEP(dataFrame(here, remote), 0)), n, n},
+		{"ARP answered", fromPort(arpRequest(here4), done), n, 0},
+		{"ND answered", fromPort(packet.Solicit(here, here6, remote6).Frame(), done), n, 0},
+		{"neighbours heard again", inTurn(fromVTEP(arpReply(remote), 0), fromVTEP(packet.Advertise(remote, remote6, here, here6).Frame(), 0)), 2 * n, 0},
+		{"an address that moves to and fro", inTurn(fromVTEP(arpReply(remote), 0), fromPort(packet.ARP(remote, packet.ARPReply, here, remote4, remote, remote4), done)), n, n},
 		{"dropped", inTurn(fromPort(dataFrame(beside, frame.Broadcast), done), fromVTEP(dataFrame(remote, remote), 0)), 0, 0},
 	}
 	for _, tt := range tests {

@@ -39,7 +39,7 @@ func apply(t *testing.T, g *fabric.Gateway, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Apply(cfg); err != nil {
+	if _, err := g.Reload(cfg); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -59,15 +59,16 @@ func TestVNIGoesAndComesBack(t *testing.T) {
 		n.Send("a.e2", fabric.Local(frame.Broadcast, fabric.H2)).Is("a.e1 a>192.0.2.2")
 		for range 3 {
 			apply(t, g, without)
-			n.Burst("a.e3", fabric.Local(frame.Broadcast, fabric.H3)).Is("a!access:port_down")
+			n.Burst("a.e3", fabric.Local(frame.Broadcast, fabric.H3)).Is("") // nobody listens there
 			n.Inject("192.0.2.2", "a", 2000, fabric.Local(frame.Broadcast, fabric.RA)).Is("a!overlay:unknown_vni")
 			n.Send("a.e1", fabric.Local(frame.Broadcast, fabric.H1)).Is("a.e2 a>192.0.2.2")
 			n.Send("a.e1", fabric.Local(fabric.H2, fabric.H1)).Is("a.e2") // still known
 			apply(t, g, with)
 			n.Send("a.e1", fabric.Local(fabric.H2, fabric.H1)).Is("a.e2")
-			// Its ports are to be opened by whoever reloads; VTEPs are heard at once.
-			n.Inject("192.0.2.2", "a", 2000, fabric.Local(frame.Broadcast, fabric.RA)).Is("a!overlay:port_down")
 		}
+		n.Settle()
+		n.Inject("192.0.2.2", "a", 2000, fabric.Local(frame.Broadcast, fabric.RA)).Is("a.e3 a.e4")
+		n.Send("a.e3", fabric.Local(frame.Broadcast, fabric.H3)).Is("a.e4 a>192.0.2.2")
 	})
 }
 
@@ -162,5 +163,33 @@ func TestGroupsAreLeft(t *testing.T) {
 		apply(t, g, vni(1000, grouped)+vni(2000, toB)+p)
 		joined(1)
 		n.Send("a.e1", fabric.Local(frame.Broadcast, fabric.H1)).Is("a.e2 a>239.1.1.1")
+	})
+}
+
+// Suppression is turned on and off under traffic.
+func TestSuppressChanges(t *testing.T) {
+	fabric.Test(t, func(n *fabric.Net) {
+		const flood = "a.e2 a>192.0.2.2"
+		on := vni(1000, toB+"\nsuppress_arp = true") + ports(10, "e1 e2", "")
+		off := vni(1000, toB) + ports(10, "e1 e2", "")
+		g := n.Add(head + off)
+		ask := fabric.ARP(fabric.H1, "10.1.1.10", "10.1.1.20")
+		tell := func() {
+			n.Inject("192.0.2.2", "a", 1000, fabric.ARP(fabric.RA, "10.1.1.20", "10.1.1.20")).Is("a.e1 a.e2")
+		}
+		for range 3 {
+			tell()
+			n.Send("a.e1", ask).Is(flood)
+			apply(t, g, on)
+			n.Send("a.e1", ask).Is(flood)
+			tell()
+			n.Send("a.e1", ask).Is("a.e1~")
+			apply(t, g, on)
+			n.Send("a.e1", ask).Is("a.e1~")
+			apply(t, g, off)
+			if rows := g.Neighbours(); len(rows) > 0 {
+				t.Errorf("%+v", rows)
+			}
+		}
 	})
 }

@@ -31,6 +31,12 @@ type UnderlayOptions struct {
 	DF            bool
 	Checksum      bool // fill in the UDP checksum
 	ZeroChecksum6 bool // IPv6: send and accept a zero checksum (RFC 6935)
+
+	// OnTooBig is to be told how long an IP packet, in bytes, a router on the
+	// way to a VTEP carries that dropped one of ours, and Lacks of what is
+	// missing and can be done without. Any goroutine may call them.
+	OnTooBig func(to netip.Addr, mtu int)
+	Lacks    func(error)
 }
 
 // Edges is everything of the outside world that a Gateway touches, so that

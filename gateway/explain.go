@@ -11,6 +11,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 )
 
 const ethernetHeader = frame.HeaderLen
@@ -148,6 +149,9 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 	if v.SetECN {
 		x.step("ecn", "the inner ECN field becomes %02b", v.ECN)
 	}
+	if (v.Heard != neigh.NoNews || v.Ask || v.Kind == forward.Answer) && !shut {
+		x.neighbour(v, f)
+	}
 	if v.Reason.AfterDestination() && !shut {
 		x.destination(v, f)
 	}
@@ -169,6 +173,9 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 	case forward.Flood:
 		x.forwarded("flood")
 		x.flood(v, in, f)
+	case forward.Answer:
+		x.forwarded("answer")
+		x.copyToPort(in)
 	}
 }
 
@@ -183,6 +190,23 @@ func (x *explainer) source(v forward.Verdict, src frame.MAC) {
 		x.step("source", "%s is new, and would be learned here within the limits", src)
 	default:
 		x.step("source", "%s is not known, and not learned", src)
+	}
+}
+
+// neighbour tells what an ARP or ND frame says, and why it is answered or not.
+func (x *explainer) neighbour(v forward.Verdict, f frame.Frame) {
+	m := neigh.Read(f)
+	switch v.Heard {
+	case neigh.Added, neigh.Moved, neigh.Heard:
+		x.step("neighbour", "it would be noted that %s is at %s", m.Subject, m.MAC)
+	case neigh.Dropped:
+		x.step("neighbour", "where %s is would be forgotten: this frame makes it doubtful", m.Subject)
+	}
+	switch {
+	case v.Kind == forward.Answer:
+		x.step("suppression", "%s is at %s: answered from there, and sent nowhere", m.Asks, v.Neighbour)
+	case v.Ask:
+		x.step("suppression", "%s was not heard of for %d seconds: not answered, so that it confirms where it is", m.Asks, neigh.FreshFor)
 	}
 }
 

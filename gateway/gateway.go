@@ -19,7 +19,6 @@ import (
 // Gateway is one VTEP with its access ports.
 type Gateway struct {
 	// Set once.
-	cfg           *config.Config
 	edges         Edges
 	log           *slog.Logger
 	tables        *tables.Tables
@@ -28,7 +27,9 @@ type Gateway struct {
 	answers       answerLimit
 	kick          chan struct{} // look again; see nudge
 	paths         paths
+	pathMTUs      pathMTUs
 
+	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
 	ledger ledger
 	ready  atomic.Pointer[func()] // called once, when forwarding has begun
 
@@ -48,7 +49,6 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg:           cfg,
 		edges:         edges,
 		log:           log,
 		tables:        t,
@@ -56,10 +56,16 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		kick:          make(chan struct{}, 1),
 		paths:         newPaths(),
 	}
+	g.cfg.Store(cfg)
 	g.trouble.log = log
-	g.addPorts()
+	for _, c := range cfg.Ports {
+		g.ports = append(g.ports, g.newPort(c))
+	}
 	return g, nil
 }
+
+// config returns the configuration that runs.
+func (g *Gateway) config() *config.Config { return g.cfg.Load() }
 
 // OnReady arranges for f to be called once the gateway has opened all that can
 // be opened and forwards. Call it before Run.

@@ -96,7 +96,7 @@ func groupsOf(s *forward.Snapshot) (groups []netip.Addr) {
 // configured one, or else the one that holds the VTEP address. Where there is
 // none, why says so, and the link is the zero Link.
 func (g *Gateway) groupLink() (link path.Link, why string) {
-	u := &g.cfg.Underlay
+	u := &g.config().Underlay
 	link, ok := g.edges.Host.Holder(u.Address)
 	if u.Interface != "" {
 		link, ok = g.edges.Host.Link(u.Interface)
@@ -150,5 +150,5 @@ func (g *Gateway) groupRow() (row api.DatapathRow, ok bool) {
 	if len(s.want.Groups) == 0 {
 		return row, false
 	}
-	return api.DatapathRow{Mode: "raw", Interface: cmp.Or(s.link.Name, g.cfg.Underlay.Interface), Attached: !s.failed, Reason: s.reason}, true
+	return api.DatapathRow{Mode: "raw", Interface: cmp.Or(s.link.Name, g.config().Underlay.Interface), Attached: !s.failed, Reason: s.reason}, true
 }

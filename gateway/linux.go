@@ -39,7 +39,7 @@ func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
 	return udp.Open(udp.Config{
 		Address: o.Address, Port: o.Port, Queues: o.Queues, TTL: o.TTL,
 		DF: o.DF, Checksum: o.Checksum, ZeroChecksum6: o.ZeroChecksum6,
-		OpenTap: openTap,
+		OpenTap: openTap, OnTooBig: o.OnTooBig, Lacks: o.Lacks,
 	})
 }
 

@@ -36,10 +36,12 @@ var refusalMends = [numRefusals]string{
 	vniLimit:  "find who makes up addresses, or raise mac_limit of the [[vni]]: `vxgw show vnis` counts them",
 	portLimit: "find who makes up addresses, or raise mac_limit of the [[port]]: `vxgw show ports` counts them",
 	vtepLimit: "set allowed_vteps, so that not everybody can be a VTEP",
+
+	neighbourLimit: "find who makes up addresses, or raise mac_limit of the [[vni]], or of [datapath], which all VNIs with suppress_arp share",
 }
 
-// noticeLosses tells of frames that came too fast to be read, and of MACs that a
-// limit kept from being learned.
+// noticeLosses tells of frames that came too fast to be read, and of MACs and
+// neighbours that a limit kept from being learned.
 func (g *Gateway) noticeLosses() {
 	now := g.edges.Clock()
 	for d, mend := range overflowMends {
@@ -52,7 +54,11 @@ func (g *Gateway) noticeLosses() {
 	}
 	for r, mend := range refusalMends {
 		if n, ok := g.notices.refused[r].due(g.ledger.refused[r].Load(), now); ok {
-			g.log.Warn("a limit keeps MACs from being learned: frames for them are flooded", "limit", refusal(r), "frames", n, "mend", mend)
+			what := "a limit keeps MACs from being learned: frames for them are flooded"
+			if refusal(r) == neighbourLimit {
+				what = "a limit keeps IP addresses of neighbours from being learned: requests for them are flooded"
+			}
+			g.log.Warn(what, "limit", refusal(r), "frames", n, "mend", mend)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l3/ip"
 	"vxgw/l3/offload"
 	"vxgw/l3/underlay"
@@ -97,6 +98,9 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	}
 	if p.Group.IsValid() {
 		w.alertGroup(v, p)
+	}
+	if v.Heard != neigh.NoNews {
+		w.gw.hear(v, f, forward.VTEPHop(from), w.now, &w.tally)
 	}
 	if v.SetECN {
 		ip.SetFrameECN(f, v.ECN)

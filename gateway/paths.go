@@ -15,7 +15,7 @@ type pathWork int32
 
 const (
 	noPaths    pathWork = iota
-	freshPaths          // those of VTEPs that were not asked for yet
+	freshPaths          // those that were not asked for yet, or that a router narrowed
 	allPaths
 )
 
@@ -73,17 +73,18 @@ func (g *Gateway) refreshPaths(w pathWork) {
 	fits := make(map[forward.VTEPID]int)
 	var lost []netip.Addr
 	var why error
-	for i, v := range s.VTEPs {
-		if !v.Addr.IsValid() || w == freshPaths && v.MaxFrame != 0 {
+	for i := range s.VTEPs {
+		v := &s.VTEPs[i]
+		if !v.Addr.IsValid() || w == freshPaths && v.MaxFrame != 0 && !g.isNarrowed(v) {
 			continue
 		}
 		n := 0
 		if v.IsGroup() {
 			n = g.groupFits(v.Addr)
-		} else if p, err := g.edges.Host.Path(v.Addr, g.cfg.Underlay.Address); err != nil {
+		} else if p, err := g.edges.Host.Path(v.Addr, g.config().Underlay.Address); err != nil {
 			lost, why = append(lost, v.Addr), err
-		} else if p.MTU > 0 {
-			n = max(p.MTU-overhead(v.Addr), frame.HeaderLen)
+		} else if mtu := g.pathMTUs.limit(v.Addr, p.MTU); mtu > 0 {
+			n = max(mtu-overhead(v.Addr), frame.HeaderLen)
 		}
 		if n != v.MaxFrame {
 			fits[forward.VTEPID(i)] = n

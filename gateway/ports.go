@@ -40,11 +40,9 @@ type portState struct {
 	unreadable uint64      // what was added to the ledger already, of dev
 }
 
-func (g *Gateway) addPorts() {
-	for _, c := range g.cfg.Ports {
-		id, _ := g.tables.Port(c.Interface)
-		g.ports = append(g.ports, &portState{id: id, cfg: c, state: Absent})
-	}
+func (g *Gateway) newPort(c config.Port) *portState {
+	id, _ := g.tables.Port(c.Interface)
+	return &portState{id: id, cfg: c, state: Absent}
 }
 
 // reconcilePort opens, closes or follows one port.
@@ -82,8 +80,8 @@ func (g *Gateway) unfit(l path.Link) string {
 }
 
 func (g *Gateway) isUnderlay(name string) bool {
-	holder, held := g.edges.Host.Holder(g.cfg.Underlay.Address)
-	return name == g.cfg.Underlay.Interface || held && holder.Name == name
+	holder, held := g.edges.Host.Holder(g.config().Underlay.Address)
+	return name == g.config().Underlay.Interface || held && holder.Name == name
 }
 
 func (p *portState) ended() bool {

@@ -14,7 +14,7 @@ import (
 var _ api.Source = (*Gateway)(nil)
 
 // Name returns the gateway's configured name.
-func (g *Gateway) Name() string { return g.cfg.Name }
+func (g *Gateway) Name() string { return g.config().Name }
 
 // Ports lists the configured access ports, in the configuration's order.
 func (g *Gateway) Ports() []api.PortRow {
@@ -38,10 +38,14 @@ func (g *Gateway) Ports() []api.PortRow {
 // VNIs lists the configured bridge domains, in the configuration's order.
 func (g *Gateway) VNIs() []api.VNIRow {
 	s, behind := g.tables.Snapshot(), g.behind()
-	rows := make([]api.VNIRow, 0, len(g.cfg.VNIs))
-	for i := range g.cfg.VNIs {
-		v := &g.cfg.VNIs[i]
-		d := s.VNIs[v.ID]
+	vnis := g.config().VNIs
+	rows := make([]api.VNIRow, 0, len(vnis))
+	for i := range vnis {
+		v := &vnis[i]
+		d, ok := s.VNIs[v.ID]
+		if !ok {
+			continue // a reload is under way
+		}
 		t := s.Domains[d].Traffic
 		rows = append(rows, api.VNIRow{
 			VNI: v.ID, VLAN: v.VLAN, Name: v.Name, VRF: v.VRF,
@@ -49,6 +53,7 @@ func (g *Gateway) VNIs() []api.VNIRow {
 			Ports: portNames(s, d), VTEPs: vtepNames(s, d, behind),
 			RxPackets: t.RxPackets.Load(), RxBytes: t.RxBytes.Load(),
 			TxPackets: t.TxPackets.Load(), TxBytes: t.TxBytes.Load(),
+			Suppressed: t.Suppressed.Load(),
 		})
 	}
 	return rows
@@ -122,10 +127,10 @@ func (g *Gateway) VTEPs() []api.VTEPRow {
 // vnisOf lists the VNIs of a VTEP, in the configuration's order.
 func (g *Gateway) vnisOf(s *forward.Snapshot, id forward.VTEPID, behind map[domainVTEP]struct{}) []uint32 {
 	vnis := []uint32{}
-	for i := range g.cfg.VNIs {
-		d := s.VNIs[g.cfg.VNIs[i].ID]
-		if _, learned := behind[domainVTEP{d, id}]; learned || slices.Contains(s.Domains[d].Flood, id) {
-			vnis = append(vnis, g.cfg.VNIs[i].ID)
+	for _, v := range g.config().VNIs {
+		d, ok := s.VNIs[v.ID]
+		if _, learned := behind[domainVTEP{d, id}]; ok && (learned || slices.Contains(s.Domains[d].Flood, id)) {
+			vnis = append(vnis, v.ID)
 		}
 	}
 	return vnis
@@ -192,9 +197,6 @@ func (g *Gateway) MACCounts() map[api.MACCountKey]int {
 	return counts
 }
 
-// Neighbours lists IP neighbours; a gateway that does not route has none.
-func (g *Gateway) Neighbours() []api.NeighbourRow { return nil }
-
 // Routes lists routes; a gateway that does not route has none.
 func (g *Gateway) Routes() []api.RouteRow { return nil }
 
@@ -249,7 +251,7 @@ func rawPort(offload bool) string {
 }
 
 func (g *Gateway) uplinkRow() api.DatapathRow {
-	u := &g.cfg.Underlay
+	u := &g.config().Underlay
 	row := api.DatapathRow{Mode: "raw", Interface: u.Interface, Attached: g.up.dev != nil, Reason: g.up.reason}
 	if l, ok := g.edges.Host.Holder(u.Address); ok {
 		row.Interface = l.Name

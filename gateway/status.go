@@ -19,8 +19,8 @@ func (g *Gateway) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := Status{
-		VTEP: g.cfg.Underlay.Address, Underlay: g.up.dev != nil, Reason: g.up.reason,
-		VNIs: len(g.cfg.VNIs), Ports: len(g.ports),
+		VTEP: g.config().Underlay.Address, Underlay: g.up.dev != nil, Reason: g.up.reason,
+		VNIs: len(g.config().VNIs), Ports: len(g.ports),
 	}
 	for _, p := range g.ports {
 		if p.state == Up {

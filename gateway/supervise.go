@@ -60,6 +60,7 @@ func (g *Gateway) everySecond(ticks int) {
 	g.tables.Sweep(g.edges.Clock())
 	g.pollEdges()
 	g.noticeLosses()
+	g.expirePathMTUs()
 	if ticks%int(pathsEvery/tickEvery) == 0 {
 		g.paths.ask(allPaths)
 	}

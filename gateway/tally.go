@@ -23,7 +23,7 @@ func (l *ledger) total(d forward.Direction, r forward.Reason) uint64 {
 	return l.dropped[d][r].Load() + l.lost[d][r].Load()
 }
 
-// refusal is why a MAC was not learned.
+// refusal is why a MAC, or the IP address of a neighbour, was not learned.
 type refusal uint8
 
 const (
@@ -31,11 +31,12 @@ const (
 	vniLimit
 	portLimit
 	vtepLimit
+	neighbourLimit
 	numRefusals
 )
 
 func (r refusal) String() string {
-	return [...]string{"table_full", "vni_limit", "port_limit", "vtep_limit"}[r]
+	return [...]string{"table_full", "vni_limit", "port_limit", "vtep_limit", "neighbour_limit"}[r]
 }
 
 // batchTally is one worker's share of the ledger for one batch: plain memory,

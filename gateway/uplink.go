@@ -31,7 +31,7 @@ type uplinkState struct {
 // address, and closes them when it no longer does: nothing must leave with a
 // source address that is not ours.
 func (g *Gateway) reconcileUplink() {
-	u := &g.cfg.Underlay
+	u := &g.config().Underlay
 	holder, held := g.edges.Host.Holder(u.Address)
 	if g.up.dev != nil && (!held || g.up.failed.Load()) {
 		g.closeUplink()
@@ -58,10 +58,11 @@ func interfaceOr(name, other string) string {
 }
 
 func (g *Gateway) openUplink() {
-	u := &g.cfg.Underlay
+	u := &g.config().Underlay
 	dev, err := g.edges.OpenUnderlay(UnderlayOptions{
 		Address: u.Address, Port: u.Port, Queues: g.workers(), TTL: u.TTL,
 		DF: u.DF, Checksum: u.Checksum, ZeroChecksum6: u.ZeroChecksum6,
+		OnTooBig: g.learnPathMTU, Lacks: g.lacks,
 	})
 	if errors.Is(err, fs.ErrPermission) && !g.begun {
 		g.up.forbidden = err
@@ -94,7 +95,7 @@ func (g *Gateway) startOverlay(lane int, q underlay.Reader) {
 
 // explainOpen turns an error of OpenUnderlay into what an operator can act on.
 func (g *Gateway) explainOpen(err error) string {
-	u := &g.cfg.Underlay
+	u := &g.config().Underlay
 	if g.edges.PortTaken == nil || !g.edges.PortTaken(err) {
 		return fmt.Sprintf("cannot open the underlay on %s: %v", u.Address, err)
 	}
@@ -105,7 +106,7 @@ func (g *Gateway) explainOpen(err error) string {
 }
 
 func (g *Gateway) workers() int {
-	if n := g.cfg.Datapath.Workers; n > 0 {
+	if n := g.config().Datapath.Workers; n > 0 {
 		return n
 	}
 	return numCPU()
@@ -138,7 +139,7 @@ func (g *Gateway) setUplink(why string) {
 	}
 	g.up.reason = why
 	if why == "" {
-		g.log.Info("underlay up", "address", g.cfg.Underlay.Address, "port", g.cfg.Underlay.Port, "queues", len(g.up.dev.Queues()))
+		g.log.Info("underlay up", "address", g.config().Underlay.Address, "port", g.config().Underlay.Port, "queues", len(g.up.dev.Queues()))
 		return
 	}
 	g.log.Warn("underlay down", "reason", why)

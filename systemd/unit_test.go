@@ -58,7 +58,7 @@ func TestUnitVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := filepath.Join(t.TempDir(), "vxgw.service")
-	text = []byte(strings.Replace(string(text), "/usr/bin/vxgw ", "/bin/true ", 1))
+	text = []byte(strings.ReplaceAll(string(text), "/usr/bin/vxgw ", "/bin/true "))
 	if err := os.WriteFile(copied, text, 0o644); err != nil {
 		t.Fatal(err)
 	}

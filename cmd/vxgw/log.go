@@ -10,9 +10,10 @@ import (
 	"vxgw/config"
 )
 
-// newLogger returns a logger that writes to w as [log] says.
-func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: logLevel(c.Level)}
+// newLogger returns a logger that writes to w as [log] says, what is at or above
+// level.
+func newLogger(w io.Writer, c config.Log, level slog.Leveler) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
 	switch c.Format {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, opts))

@@ -25,6 +25,8 @@ func runCommand() *cobra.Command {
 		Short: "carry frames until stopped",
 		Long: `Runs the gateway in the foreground until SIGTERM or SIGINT.
 
+SIGHUP applies the file again, as vxgw reload does.
+
 Exits with 0 when it was stopped, 1 when it could not go on, and 2 when the
 configuration is not valid; then nothing was started. An interface or an address
 that is not there yet is waited for.`,
@@ -39,8 +41,10 @@ that is not there yet is waited for.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			context.AfterFunc(ctx, stop) // a second one ends it whatever it does
-			log := newLogger(os.Stderr, cfg.Log)
-			err = run(ctx, cfg, log)
+			level := new(slog.LevelVar)
+			level.Set(logLevel(cfg.Log.Level))
+			log := newLogger(os.Stderr, cfg.Log, level)
+			err = run(ctx, cfg, log, level)
 			// One who reads the log by program, or by priority, is told there.
 			if err != nil && cfg.Log.Format != "text" {
 				log.Error("stopped: " + err.Error())
@@ -53,8 +57,9 @@ that is not there yet is waited for.`,
 	return c
 }
 
-// run runs a gateway with its control API and its watchdog until ctx ends.
-func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+// run runs a gateway with its control API and its watchdog until ctx ends. level
+// is the log's, which a reload may change.
+func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w.String())
 	}
@@ -69,8 +74,9 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	again := &reloader{file: cfg.File, gw: gw, log: log, level: level}
 	server := api.New(gw, api.Options{
-		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log,
+		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log, Reload: again.reload,
 	})
 	eg, working := errgroup.WithContext(ctx)
 	ready := make(chan struct{})
@@ -88,7 +94,7 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 	})
 	eg.Go(func() error { return tellStatus(working, gw, ready, log) })
 	eg.Go(func() error { return systemd.Watchdog(working, gw.Alive()) })
-	eg.Go(func() error { return noReload(working, log) })
+	eg.Go(func() error { return again.onHangup(working) })
 	eg.Go(func() error {
 		<-working.Done()
 		if ctx.Err() != nil {
@@ -142,20 +148,4 @@ func upOrDown(up bool) string {
 		return "up"
 	}
 	return "down"
-}
-
-// noReload answers SIGHUP, by which a gateway must not be ended, until ctx ends.
-func noReload(ctx context.Context, log *slog.Logger) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-			log.Warn("SIGHUP ignored: a running gateway does not read its configuration again",
-				"mend", "restart it: systemctl restart vxgw")
-		}
-	}
 }

@@ -143,7 +143,19 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(&refusal) != nil || refusal.Error == "" {
 		return nil, fmt.Errorf("what answers on %s is no vxgw: %s", c.socket, resp.Status)
 	}
-	return nil, errors.New(refusal.Error)
+	return nil, refused{resp.StatusCode, refusal.Error}
+}
+
+// refused is the gateway's own word on why not.
+type refused struct {
+	status int
+	text   string
+}
+
+func (r refused) Error() string { return r.text }
+
+func (r refused) Is(target error) bool {
+	return target == ErrInvalid && r.status == http.StatusUnprocessableEntity
 }
 
 // unreachable says in an operator's words why nothing was answered.

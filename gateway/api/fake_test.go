@@ -91,7 +91,7 @@ func busy() *fake {
 			{Interface: "enp129s0f1np1", VNI: 16777215, State: StateAbsent, Reason: "there is no such interface: it is waited for"},
 		},
 		vnis: []VNIRow{
-			{VNI: 10010, VLAN: 10, Name: "web", MACs: 4, Ports: []string{"eth1"}, VTEPs: []string{"192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"}, RxPackets: 5, RxBytes: 500, TxPackets: 6, TxBytes: 600},
+			{VNI: 10010, VLAN: 10, Name: "web", MACs: 4, Ports: []string{"eth1"}, VTEPs: []string{"192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"}, RxPackets: 5, RxBytes: 500, TxPackets: 6, TxBytes: 600, Suppressed: 3},
 			{VNI: 16777215, Name: "", MACs: 0, Ports: []string{"enp129s0f1np1"}, VTEPs: nil},
 		},
 		vteps: []VTEPRow{
@@ -103,7 +103,7 @@ func busy() *fake {
 			{VNI: 10010, MAC: "02:00:00:00:01:02", VTEP: "192.0.2.2", Origin: "static"},
 			{VNI: 16777215, MAC: "02:00:00:00:01:03", VTEP: "2001:db8::3", Origin: OriginLearned, Age: 7260},
 		}),
-		neigh:  []NeighbourRow{{10010, "10.1.1.2", "02:00:00:00:01:01", "reachable", OriginLearned}},
+		neigh:  []NeighbourRow{{10010, "10.1.1.2", "02:00:00:00:01:01", NeighbourFresh, OriginLearned}},
 		routes: []RouteRow{{VRF: "red", Prefix: "10.1.1.0/24", VNI: 10010, Origin: "connected"}, {VRF: "red", Prefix: "0.0.0.0/0", Via: "10.1.1.254", Origin: "static"}},
 		drops: []DropRow{
 			{"tagged_frame", "access", 3, "an 802.1Q or 802.1ad tag on an access port", "make the switch port an untagged access port"},

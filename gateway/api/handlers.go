@@ -38,7 +38,12 @@ func (s *Server) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	s.handleState(mux)
 	mux.Handle("/v1/explain", only(http.MethodPost, s.explain))
-	mux.HandleFunc("/", unknownPath(append(statePaths(), "POST /v1/explain")))
+	known := append(statePaths(), "POST /v1/explain")
+	if s.opts.Reload != nil {
+		mux.Handle("/v1/reload", only(http.MethodPost, s.reload))
+		known = append(known, "POST /v1/reload")
+	}
+	mux.HandleFunc("/", unknownPath(known))
 	return mux
 }
 

@@ -18,6 +18,8 @@ var (
 	macsDesc   = desc("macs", "Entries of the forwarding database.", "vni", "origin")
 	portUpDesc = desc("port_up", "Whether the access port carries frames: 1 or 0.", "port")
 
+	suppressedDesc = desc("suppressed_total", "ARP and ND requests that were answered for a neighbour and sent nowhere.", "vni")
+
 	vtepRxPacketsDesc = desc("vtep_rx_packets_total", "VXLAN packets from the remote VTEP that were accepted.", "vtep")
 	vtepTxPacketsDesc = desc("vtep_tx_packets_total", "VXLAN packets sent to the remote VTEP.", "vtep")
 	vtepRxBytesDesc   = desc("vtep_rx_bytes_total", "Bytes of the inner frames from the remote VTEP.", "vtep")
@@ -25,7 +27,7 @@ var (
 	vtepSeenDesc      = desc("vtep_last_seen_timestamp_seconds", "When the remote VTEP was last heard, in seconds since 1970; absent if never.", "vtep")
 
 	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
-	refusedDesc  = desc("learn_refused_total", "MACs that a limit kept from being learned; their frames are forwarded all the same.", "reason")
+	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same.", "reason")
 	buildDesc    = desc("build_info", "The program that runs; always 1.", "version", "revision", "goversion")
 )
 
@@ -53,7 +55,7 @@ func (s *Server) registry() *prometheus.Registry {
 // Describe names every metric there can be.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc,
+		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, suppressedDesc,
 		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc,
 	} {
@@ -70,6 +72,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, v := range c.src.VNIs() {
 		m.traffic("", vniLabel(v.VNI), v.RxPackets, v.RxBytes, v.TxPackets, v.TxBytes)
+		m.counter(suppressedDesc, v.Suppressed, vniLabel(v.VNI))
 	}
 	for _, v := range c.src.VTEPs() {
 		m.vtep(v)

@@ -41,7 +41,7 @@ vxgw_frames_total{direction="tx",port="",vni="10010"} 6
 vxgw_frames_total{direction="tx",port="",vni="16777215"} 0
 vxgw_frames_total{direction="tx",port="enp129s0f1np1",vni=""} 0
 vxgw_frames_total{direction="tx",port="eth1",vni=""} 17
-# HELP vxgw_learn_refused_total MACs that a limit kept from being learned; their frames are forwarded all the same.
+# HELP vxgw_learn_refused_total MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same.
 # TYPE vxgw_learn_refused_total counter
 vxgw_learn_refused_total{reason="port_limit"} 7
 vxgw_learn_refused_total{reason="table_full"} 0
@@ -54,6 +54,10 @@ vxgw_macs{origin="static",vni="10010"} 1
 # TYPE vxgw_port_up gauge
 vxgw_port_up{port="enp129s0f1np1"} 0
 vxgw_port_up{port="eth1"} 1
+# HELP vxgw_suppressed_total ARP and ND requests that were answered for a neighbour and sent nowhere.
+# TYPE vxgw_suppressed_total counter
+vxgw_suppressed_total{vni="10010"} 3
+vxgw_suppressed_total{vni="16777215"} 0
 # HELP vxgw_vtep_last_seen_timestamp_seconds When the remote VTEP was last heard, in seconds since 1970; absent if never.
 # TYPE vxgw_vtep_last_seen_timestamp_seconds gauge
 vxgw_vtep_last_seen_timestamp_seconds{vtep="192.0.2.2"} 1.748778897e+09

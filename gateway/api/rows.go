@@ -44,6 +44,10 @@ type VNIRow struct {
 	RxBytes   uint64   `json:"rx_bytes"`
 	TxPackets uint64   `json:"tx_packets"`
 	TxBytes   uint64   `json:"tx_bytes"`
+
+	// Suppressed is how many ARP and ND requests were answered for a neighbour
+	// and sent nowhere.
+	Suppressed uint64 `json:"suppressed"`
 }
 
 // VTEPRow is one remote VTEP, or a multicast group of them, which is sent to and
@@ -74,7 +78,13 @@ type MACRow struct {
 	Age    uint32 `json:"age"`    // seconds since a frame from it; 0 for what does not age
 }
 
-// NeighbourRow is one IP neighbour.
+// The states of a neighbour.
+const (
+	NeighbourFresh = "fresh" // heard of lately: requests for it are answered
+	NeighbourStale = "stale" // it is to confirm itself when it is next asked for
+)
+
+// NeighbourRow is one IP neighbour. State is NeighbourFresh or NeighbourStale.
 type NeighbourRow struct {
 	VNI     uint32 `json:"vni"`
 	Address string `json:"address"`
@@ -111,7 +121,8 @@ type DatapathRow struct {
 }
 
 // RefusedRow counts MACs that were not learned. Reason is "table_full",
-// "vni_limit", "port_limit" or "vtep_limit".
+// "vni_limit", "port_limit" or "vtep_limit"; "neighbour_limit" counts IP
+// addresses.
 type RefusedRow struct {
 	Reason string `json:"reason"`
 	Count  uint64 `json:"count"`
@@ -129,7 +140,7 @@ type ExplainRequest struct {
 // Explanation is what the frame would meet.
 type Explanation struct {
 	Steps   []Step   `json:"steps"`
-	Verdict string   `json:"verdict"`          // "forward", "flood" or "drop"
+	Verdict string   `json:"verdict"`          // "forward", "flood", "answer" or "drop"
 	Reason  string   `json:"reason,omitempty"` // of a drop
 	Mend    string   `json:"mend,omitempty"`
 	Copies  []string `json:"copies"` // where a copy goes: "port eth1", "vtep 192.0.2.2 sport 51234", "group 239.1.1.1 sport 51234"

@@ -37,6 +37,11 @@ type Options struct {
 	Version  string // of the program, for vxgw_build_info
 	Revision string // the commit it was built from
 	Log      *slog.Logger
+
+	// Reload applies the configuration file again, for POST /v1/reload. An
+	// error wraps ErrInvalid where the file is to blame. It may be called by
+	// several goroutines.
+	Reload func() (Reloaded, error)
 }
 
 // Server answers questions about one gateway: on a unix socket to those who
@@ -95,7 +100,7 @@ func (s *Server) runHTTP(ctx context.Context) {
 		err := s.serveHTTP(ctx, handler)
 		if err != nil && err.Error() != said {
 			said = err.Error()
-			s.log.Warn("metrics are not served, forwarding goes on", "address", s.opts.HTTP, "error", err,
+			s.log.Warn("metrics are not served, forwarding goes on", "address", s.opts.HTTP, "err", err,
 				"mend", bindMend(err), "retry", bindRetry.String())
 		}
 		select {

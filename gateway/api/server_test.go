@@ -50,7 +50,7 @@ func TestFields(t *testing.T) {
 	s, _ := start(t, busy())
 	for path, want := range map[string]string{
 		"/v1/ports":                "interface,macs,rx_bytes,rx_packets,state,tx_bytes,tx_packets,vlan,vni",
-		"/v1/vnis":                 "macs,name,ports,rx_bytes,rx_packets,tx_bytes,tx_packets,vlan,vni,vteps",
+		"/v1/vnis":                 "macs,name,ports,rx_bytes,rx_packets,suppressed,tx_bytes,tx_packets,vlan,vni,vteps",
 		"/v1/vteps":                "address,last_seen,mtu,origin,rx_bytes,rx_packets,tx_bytes,tx_packets,vnis",
 		"/v1/macs":                 "age,mac,origin,port,vni",
 		"/v1/macs?vni=16777215":    "age,mac,origin,vni,vtep",
@@ -109,7 +109,8 @@ func TestRefusals(t *testing.T) {
 		says                     string
 	}{
 		{"unknown path", "GET", "/v1/nope", "", 404, "there is GET /v1/ports"},
-		{"a later milestone's path", "POST", "/v1/reload", "", 404, "/v1/reload"},
+		{"reload where nothing can be reloaded", "POST", "/v1/reload", "", 404, "/v1/reload"},
+		{"a path of another method", "GET", "/v1/capture", "", 404, "/v1/capture"},
 		{"root", "GET", "/", "", 404, "GET /v1/ports"},
 		{"wrong method", "DELETE", "/v1/ports", "", 405, "use GET"},
 		{"explain by GET", "GET", "/v1/explain", "", 405, "use POST"},

@@ -34,7 +34,7 @@ func WriteTable(ctx context.Context, w io.Writer, c *Client, name string, v View
 	case "macs":
 		return table(w, v, macColumns, Rows[MACRow](ctx, c, name, v.VNI), v.mac, "no MACs learned yet")
 	case "neighbours":
-		return table(w, v, neighbourColumns, Rows[NeighbourRow](ctx, c, name, v.VNI), v.neighbour, "no neighbours known yet")
+		return table(w, v, neighbourColumns, Rows[NeighbourRow](ctx, c, name, v.VNI), v.neighbour, "no neighbours known: they are learned in a [[vni]] with suppress_arp = true")
 	case "routes":
 		return table(w, v, routeColumns, Rows[RouteRow](ctx, c, name, v.VNI), v.route, "no routes: no VNI has vrf and gateway")
 	case "drops":
@@ -106,14 +106,14 @@ func (v View) port(r PortRow) []string {
 var vniColumns = join(
 	[]column{{head: "VNI", right: true}, {head: "VLAN", right: true, optional: true}, {head: "NAME", optional: true}, {head: "VRF", optional: true}, {head: "MACS", right: true}},
 	trafficColumns,
-	[]column{{head: "PORTS"}, {head: "VTEPS"}},
+	[]column{{head: "SUPPRESSED", right: true, optional: true}, {head: "PORTS"}, {head: "VTEPS"}},
 )
 
 func (v View) vni(r VNIRow) []string {
 	return join(
 		[]string{number(r.VNI), numberOrNone(r.VLAN), r.Name, r.VRF, number(r.MACs)},
 		traffic(r.RxPackets, r.RxBytes, r.TxPackets, r.TxBytes),
-		[]string{brief(r.Ports), brief(r.VTEPs)},
+		[]string{numberOrNone(r.Suppressed), brief(r.Ports), brief(r.VTEPs)},
 	)
 }
 

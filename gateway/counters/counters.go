@@ -11,6 +11,10 @@ type Traffic struct {
 	RxPackets, RxBytes atomic.Uint64
 	TxPackets, TxBytes atomic.Uint64
 
+	// Suppressed counts the ARP and ND requests of a VNI that were answered for
+	// a neighbour and went nowhere.
+	Suppressed atomic.Uint64
+
 	// LastSeen is the gateway's clock, in seconds, when a frame last came in
 	// from here; 0: never.
 	LastSeen atomic.Uint32

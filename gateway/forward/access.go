@@ -55,6 +55,9 @@ func (s *Snapshot) FromAccess(in PortID, f Input, now uint32) Verdict {
 		v.Shutdown = bpdu && p.BPDU == BPDUShutdown
 		return v.drop(ReservedDestination)
 	}
+	if m := s.hear(&v, d, f.Frame, now); s.suppress(&v, in, m, now) {
+		return v
+	}
 	if !dst.IsMulticast() {
 		if hop, ok := s.hop(p.Domain, dst, now); ok {
 			return s.unicastFromAccess(v, in, hop, f)

@@ -18,6 +18,8 @@ func checkSane(t *testing.T, s *Snapshot, v Verdict) {
 		t.Fatalf("no such reason: %+v", v)
 	case v.Kind == ToPort && !s.Ports[v.Port].Up:
 		t.Fatalf("to a port that is down: %+v", v)
+	case (v.Kind == Answer) != (v.Neighbour != frame.MAC{}):
+		t.Fatalf("an answer needs a neighbour, and only an answer: %+v", v)
 	case v.Kind == ToPort && s.Ports[v.Port].Domain != v.Domain:
 		t.Fatalf("into another domain: %+v", v)
 	}

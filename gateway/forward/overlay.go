@@ -75,6 +75,7 @@ func (s *Snapshot) FromOverlay(domain fdb.Domain, from VTEPID, tos uint8, f fram
 	if dst.IsReserved() && !bpdu {
 		return v.drop(ReservedDestination)
 	}
+	s.hear(&v, d, f, now)
 	if !dst.IsMulticast() {
 		if hop, ok := s.hop(domain, dst, now); ok {
 			return s.unicastFromOverlay(v, hop)

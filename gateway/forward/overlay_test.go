@@ -142,5 +142,8 @@ func TestReasonsAreDocumented(t *testing.T) {
 			t.Errorf("reason %q is there twice", r)
 		}
 		seen[r.String()] = true
+		if r != None && !r.Occurs(Access) && !r.Occurs(Overlay) && !r.Occurs(Route) {
+			t.Errorf("reason %s is counted nowhere", r)
+		}
 	}
 }

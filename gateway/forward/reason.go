@@ -138,18 +138,21 @@ func (r Reason) AfterDestination() bool {
 // Occurs reports whether a frame of direction d can be dropped for r.
 func (r Reason) Occurs(d Direction) bool { return r < NumReasons && where[r]&(1<<d) != 0 }
 
-// where is in which directions a reason can occur; routing and storm control
-// add theirs when they come.
+// where is in which directions a reason can occur. Those of routing and storm
+// control are there from the start, at zero, for dashboards to rely on.
 var where = [NumReasons]uint8{
 	TooShort: both, TaggedFrame: in, InnerVLAN: over, SourceMulticast: both, SourceZero: both, SourceGateway: both,
 	ReservedDestination: both, StaticMoved: both, SamePort: in, SplitHorizon: over, IsolatedPort: in,
 	UnknownVNI: over, VTEPNotAllowed: over, VTEPOnAccess: over, VXLANFlags: over, VXLANReserved: over,
 	OuterMalformed: over, OuterFragment: over, OuterChecksum: over, ECN: over,
 	TooBig: both, NoRemote: in, NoPort: over, PortDown: both, TxFailed: both, RxOverflow: both, RxUnreadable: in,
+	Storm: both, NoGateway: routed, TTLExpired: routed, NoRoute: routed, Martian: routed, NeighbourUnresolved: routed, BadIPHeader: routed,
 }
 
 const (
 	in   = 1 << Access
 	over = 1 << Overlay
 	both = in | over
+
+	routed = 1 << Route
 )

@@ -10,6 +10,7 @@ import (
 	"vxgw/gateway/counters"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l2/port"
 	"vxgw/l3/underlay"
 )
@@ -79,6 +80,7 @@ type Domain struct {
 	Flood    []VTEPID   // the multicast group, where there is one, and the head-end replication list
 	Group    netip.Addr // the multicast group among Flood; the zero Addr: none
 	Learning bool       // learn MACs behind VTEPs
+	Suppress bool       // answer ARP and ND for neighbours that are known
 	Anyone   bool       // any VTEP may send to this VNI
 	Allowed  AddrSet    // who may, unless Anyone
 	Gateway  frame.MAC  // ours; zero where the VNI has no gateway
@@ -105,13 +107,17 @@ type VTEP struct {
 func (v *VTEP) IsGroup() bool { return v.Addr.IsMulticast() }
 
 // Snapshot is everything forwarding reads, as it was at one moment. It never
-// changes once published; the FDB behind it does, under its own rules.
+// changes once published; the FDB and the neighbours behind it do, under their
+// own rules.
 type Snapshot struct {
 	Ports   []Port
 	Domains []Domain
 	VTEPs   []VTEP
 	VNIs    map[uint32]fdb.Domain
 	FDB     *fdb.Table
+
+	// Neighbours is who has which IP address, in the domains that suppress.
+	Neighbours *neigh.Table
 
 	// Access is the interfaces of the ports, by index: see IsAccess.
 	Access map[int]struct{}

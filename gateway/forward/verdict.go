@@ -1,6 +1,10 @@
 package forward
 
-import "vxgw/l2/fdb"
+import (
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
+)
 
 // Kind is what a verdict does with the frame.
 type Kind uint8
@@ -10,13 +14,14 @@ const (
 	Drop   Kind = iota // nothing leaves; Reason says why
 	ToPort             // one copy, to Port
 	ToVTEP             // one encapsulated copy, to VTEP
-	Flood              // a copy to each place that Copies names
+	Flood              // a copy to each port and VTEP of the domain
+	Answer             // nothing leaves; the sender hears who has the address it asks for
 	NumKinds
 )
 
 // String returns the kind's stable name.
 func (k Kind) String() string {
-	return [...]string{"drop", "port", "vtep", "flood", "invalid"}[min(k, NumKinds)]
+	return [...]string{"drop", "port", "vtep", "flood", "answer", "invalid"}[min(k, NumKinds)]
 }
 
 // Verdict is the decision on one frame. It is a value: nothing has been done.
@@ -37,6 +42,18 @@ type Verdict struct {
 	// SetECN says that the inner frame's ECN field becomes ECN (RFC 6040).
 	SetECN bool
 	ECN    uint8
+
+	// Neighbour is who has the address that the frame asks for, when Kind is
+	// Answer, and Router whether it routes.
+	Neighbour frame.MAC
+	Router    bool
+
+	// Ask says that the frame asks for a neighbour that was not heard of lately,
+	// and goes to it for that reason.
+	Ask bool
+
+	// Heard is what the frame tells of who has which address.
+	Heard neigh.News
 
 	// MTU, when not 0, is the longest IP packet that a path takes which the
 	// frame, or a copy of it, is too big for: its sender is told (RFC 1191,

@@ -50,6 +50,7 @@ type applier struct {
 	goneDomains []fdb.Domain
 	goneVTEPs   []forward.VTEPID
 	goneFlood   []domainVTEP
+	mute        []fdb.Domain // they suppress nothing, or no longer
 }
 
 type domainVTEP struct {
@@ -111,7 +112,7 @@ func (a *applier) applyVTEPs() {
 }
 
 func (a *applier) applyVNIs() {
-	old := a.s
+	old, share := a.s, neighbourShare(a.cfg)
 	a.s.Domains = clone(a.s.Domains)
 	a.s.VNIs = make(map[uint32]fdb.Domain, len(a.cfg.VNIs))
 	for i := range a.cfg.VNIs {
@@ -127,6 +128,7 @@ func (a *applier) applyVNIs() {
 		a.s.Domains[id] = a.domain(v, was)
 		a.s.VNIs[v.ID] = fdb.Domain(id)
 		a.fdb.SetDomain(fdb.Domain(id), v.MACLimit, uint32(v.Ageing/time.Second))
+		a.applySuppress(fdb.Domain(id), v, share)
 		if !fresh {
 			a.noLonger(fdb.Domain(id), &was, &a.s.Domains[id])
 		}
@@ -135,9 +137,34 @@ func (a *applier) applyVNIs() {
 		if _, keep := a.s.VNIs[vni]; !keep {
 			a.s.Domains[id] = forward.Domain{Traffic: old.Domains[id].Traffic}
 			a.domains.drop(vni)
+			a.neighbours.SetDomain(id, 0)
+			a.mute = append(a.mute, id)
 			a.goneDomains = append(a.goneDomains, id)
 		}
 	}
+}
+
+// neighbourShare is how many IP neighbours each VNI that suppresses may know:
+// its part of [datapath] mac_limit. It belongs to the VNI alone, so that nobody
+// who makes up addresses in another one can use it up.
+func neighbourShare(cfg *config.Config) int {
+	n := 0
+	for i := range cfg.VNIs {
+		if cfg.VNIs[i].SuppressARP {
+			n++
+		}
+	}
+	return cfg.Datapath.MACLimit / max(n, 1)
+}
+
+// applySuppress gives a domain its room for neighbours, or takes it away.
+func (a *applier) applySuppress(d fdb.Domain, v *config.VNI, share int) {
+	if v.SuppressARP {
+		a.neighbours.SetDomain(d, min(v.MACLimit, share))
+		return
+	}
+	a.neighbours.SetDomain(d, 0)
+	a.mute = append(a.mute, d)
 }
 
 // domain makes the bridge domain of a VNI; its ports come later.
@@ -146,6 +173,7 @@ func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
 		VNI:      v.ID,
 		Name:     v.Name,
 		Learning: v.Learning,
+		Suppress: v.SuppressARP,
 		Anyone:   v.AllowedVTEPs == nil,
 		Allowed:  forward.NewAddrSet(v.AllowedVTEPs),
 		Gateway:  v.GatewayMAC,
@@ -237,6 +265,9 @@ func (a *applier) forget() {
 	}
 	for _, d := range a.goneDomains {
 		a.fdb.FlushDomain(d)
+	}
+	for _, d := range a.mute {
+		a.neighbours.FlushDomain(d)
 	}
 	for _, g := range a.goneFlood {
 		a.fdb.FlushDomainHop(g.domain, forward.VTEPHop(g.vtep))

@@ -11,6 +11,7 @@ import (
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
+	"vxgw/l2/neigh"
 	"vxgw/l2/port"
 	"vxgw/l3/underlay"
 )
@@ -18,8 +19,9 @@ import (
 // Tables publishes Snapshots. All methods may be called from any goroutine.
 type Tables struct {
 	// Set once.
-	fdb   *fdb.Table
-	index *vtepIndex
+	fdb        *fdb.Table
+	neighbours *neigh.Table
+	index      *vtepIndex
 
 	snap    atomic.Pointer[forward.Snapshot]
 	crowded atomic.Bool // no number is left for another learned VTEP
@@ -39,8 +41,11 @@ type Tables struct {
 // New returns tables for a configuration, with every port absent.
 func New(cfg *config.Config) (*Tables, error) {
 	t := &Tables{
-		fdb:     fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops}),
-		index:   newVTEPIndex(),
+		fdb:   fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops}),
+		index: newVTEPIndex(),
+
+		neighbours: neigh.New(),
+
 		ports:   newSlots[string](forward.MaxPorts),
 		domains: newSlots[uint32](maxDomains),
 		vteps:   newSlots[addr](forward.MaxVTEPs),
@@ -48,7 +53,7 @@ func New(cfg *config.Config) (*Tables, error) {
 		static:  make(map[addr]struct{}),
 		quiet:   make(map[forward.VTEPID]idle),
 	}
-	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Local: cfg.Underlay.Address})
+	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Neighbours: t.neighbours, Local: cfg.Underlay.Address})
 	return t, t.Apply(cfg)
 }
 
@@ -57,6 +62,10 @@ func (t *Tables) Snapshot() *forward.Snapshot { return t.snap.Load() }
 
 // FDB returns the forwarding database.
 func (t *Tables) FDB() *fdb.Table { return t.fdb }
+
+// Neighbours returns who has which IP address, in the domains that suppress ARP
+// and ND.
+func (t *Tables) Neighbours() *neigh.Table { return t.neighbours }
 
 // change publishes what edit makes of a copy of the newest snapshot. The
 // slices are shared with the old one: edit replaces those that it changes.
@@ -86,10 +95,13 @@ type PortState struct {
 }
 
 // SetPort tells forwarding of a port's device. MACs learned on a port that is
-// not up are forgotten.
+// not up are forgotten. A port that has left the configuration stays shut.
 func (t *Tables) SetPort(id forward.PortID, st PortState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.snap.Load().Ports[id].Name == "" {
+		return
+	}
 	t.change(func(s *forward.Snapshot) {
 		s.Ports = clone(s.Ports)
 		p := &s.Ports[id]

@@ -11,6 +11,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l2/port"
 )
 
@@ -154,6 +155,63 @@ func TestApplyForgets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each VNI that suppresses has its share of room for neighbours; what is turned
+// off or goes takes its neighbours along, and the others' stay.
+func TestSuppress(t *testing.T) {
+	with := func(limit int, suppress ...uint32) *config.Config {
+		cfg := base()
+		cfg.Datapath.MACLimit = limit
+		for i := range cfg.VNIs {
+			cfg.VNIs[i].SuppressARP = slices.Contains(suppress, cfg.VNIs[i].ID)
+		}
+		return cfg
+	}
+	tb := tablesOf(t, with(40, 1000, 2000))
+	p1, _ := up(tb, "acc1")
+	s := tb.Snapshot()
+	d1, d2 := s.VNIs[1000], s.VNIs[2000]
+	tb.FDB().Learn(d1, h1, forward.PortHop(p1), 1)
+	tb.FDB().Learn(d2, h1, forward.PortHop(p1), 1)
+	fill := func(want1, want2 int) {
+		t.Helper()
+		for i := range 200 {
+			a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+			tb.Neighbours().Hear(d1, neigh.Message{Says: neigh.Claims, Subject: a, MAC: h1}, 1)
+			tb.Neighbours().Hear(d2, neigh.Message{Says: neigh.Claims, Subject: a, MAC: h1}, 1)
+		}
+		if n1, n2 := tb.Neighbours().Len(d1), tb.Neighbours().Len(d2); n1 != want1 || n2 != want2 {
+			t.Errorf("%d and %d neighbours, want %d and %d", n1, n2, want1, want2)
+		}
+	}
+	apply := func(cfg *config.Config) {
+		t.Helper()
+		if err := tb.Apply(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill(20, 20)
+	apply(with(40, 1000))
+	fill(40, 0)
+	apply(with(1000, 1000))
+	fill(100, 0) // the VNI's own mac_limit
+	if s := tb.Snapshot(); !s.Domains[d1].Suppress || s.Domains[d2].Suppress {
+		t.Errorf("%+v", s.Domains)
+	}
+	// A MAC that is forgotten takes its addresses along.
+	tb.FDB().Remove(d1, h1)
+	for range sweepParts {
+		tb.Sweep(2)
+	}
+	if n := tb.Neighbours().Len(d1); n != 0 {
+		t.Errorf("%d neighbours without a MAC", n)
+	}
+	fill(100, 0)
+	gone := with(1000)
+	gone.VNIs, gone.Ports = gone.VNIs[1:], gone.Ports[2:]
+	apply(gone)
+	fill(0, 0)
 }
 
 func TestStaticMACs(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
 )
 
 type addr = netip.Addr
@@ -97,14 +99,18 @@ func (t *Tables) Static(a addr) bool {
 // that has expired is not found any more, and there is no haste to clear it up.
 const sweepParts = 4
 
-// Sweep ages a part of the FDB and takes out learned VTEPs that were silent for
-// an hour and that no MAC stands behind. now is the gateway's clock in seconds.
-// It is to be called once a second.
+// Sweep ages a part of the FDB and of the neighbours, and takes out learned
+// VTEPs that were silent for an hour and that no MAC stands behind. now is the
+// gateway's clock in seconds. It is to be called once a second.
 func (t *Tables) Sweep(now uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.part = (t.part + 1) % sweepParts
 	t.fdb.AgePart(now, t.part, sweepParts)
+	t.neighbours.Age(now, t.part, sweepParts, func(d fdb.Domain, m frame.MAC) bool {
+		_, known := t.fdb.Lookup(d, m, now)
+		return known
+	})
 	again := t.again
 	t.again = nil
 	for _, f := range again {

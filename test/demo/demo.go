@@ -37,10 +37,12 @@ type show struct {
 func Run(ctx context.Context, out io.Writer, binary string) (err error) {
 	s := &show{out: out, binary: binary}
 	defer func() {
-		if err != nil && s.log.Len() > 0 {
+		// First the end: until then the gateway may still write to its log.
+		failed, ended := err != nil, s.end()
+		if failed && s.log.Len() > 0 {
 			fmt.Fprintf(out, "\nThe gateway's log:\n%s", indent(s.log.String()))
 		}
-		err = errors.Join(err, s.end())
+		err = errors.Join(err, ended)
 	}()
 	for _, act := range []func(context.Context) error{s.begin, s.traffic, s.refusals, s.learned} {
 		if err := act(ctx); err != nil {
@@ -50,6 +52,7 @@ func Run(ctx context.Context, out io.Writer, binary string) (err error) {
 			return err
 		}
 	}
+	s.print("\nEverything went as it should. The namespaces are taken away again.\n")
 	return nil
 }
 

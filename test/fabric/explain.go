@@ -142,6 +142,8 @@ func (r *Result) happened(a *answer, dir forward.Direction) string {
 		}
 	case after.Flooded > before.Flooded:
 		verdict = "flood"
+	case after.Suppressed > before.Suppressed:
+		verdict = "answer"
 	default:
 		verdict = "forward"
 	}

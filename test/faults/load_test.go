@@ -141,15 +141,6 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 }
 
-// TestHangup holds that SIGHUP ends nothing, and is answered.
-func TestHangup(t *testing.T) {
-	b := newBed(t)
-	d := start(t, b.gw, settings{})
-	d.signal(syscall.SIGHUP)
-	d.says("SIGHUP", "systemctl restart vxgw")
-	b.pings(t)
-}
-
 // TestFlaps holds that links that come and go leave nothing behind, and that
 // every change is told of.
 func TestFlaps(t *testing.T) {

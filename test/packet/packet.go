@@ -46,7 +46,7 @@ func UDP(dst, src frame.MAC, from, to netip.AddrPort, payload []byte) []byte {
 	if from.Addr().Is4() {
 		return Ethernet(dst, src, frame.TypeIPv4, ipv4(from.Addr(), to.Addr(), udp(from, to, payload)))
 	}
-	return Ethernet(dst, src, frame.TypeIPv6, ipv6(from.Addr(), to.Addr(), udp(from, to, payload)))
+	return Ethernet(dst, src, frame.TypeIPv6, ipv6(from.Addr(), to.Addr(), protoUDP, 64, udp(from, to, payload)))
 }
 
 // Numbered returns a UDP frame that carries number n, see Number. Its IP
@@ -99,7 +99,10 @@ func ARP(dst frame.MAC, op uint16, senderMAC frame.MAC, sender netip.Addr, targe
 	return Ethernet(dst, senderMAC, frame.TypeARP, b)
 }
 
-const protoUDP = 17
+const (
+	protoUDP    = 17
+	protoICMPv6 = 58
+)
 
 // udp returns header and payload, the checksum filled in.
 func udp(from, to netip.AddrPort, payload []byte) []byte {
@@ -135,8 +138,8 @@ func ipv4(src, dst netip.Addr, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-func ipv6(src, dst netip.Addr, payload []byte) []byte {
-	b := []byte{0x60, 0, 0, 0, 0, 0, protoUDP, 64}
+func ipv6(src, dst netip.Addr, proto, hops uint8, payload []byte) []byte {
+	b := []byte{0x60, 0, 0, 0, 0, 0, proto, hops}
 	binary.BigEndian.PutUint16(b[4:], uint16(len(payload)))
 	b = append(b, src.AsSlice()...)
 	b = append(b, dst.AsSlice()...)

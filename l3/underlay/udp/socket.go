@@ -161,13 +161,19 @@ func setGroupInterface(fd, index int, v6 bool) error {
 
 // refuseAll keeps packets out of a socket that nobody reads. raw(7) says that
 // an IPPROTO_RAW socket receives nothing; it receives packets of protocol 255.
-func refuseAll(fd int) error {
-	prog, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
+func refuseAll(fd int) error { return attach(fd, []bpf.Instruction{bpf.RetConstant{Val: 0}}) }
+
+// attach gives a socket a filter.
+func attach(fd int, filter []bpf.Instruction) error {
+	prog, err := bpf.Assemble(filter)
 	if err != nil {
 		return err
 	}
-	filter := []unix.SockFilter{{Code: prog[0].Op, Jt: prog[0].Jt, Jf: prog[0].Jf, K: prog[0].K}}
-	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &filter[0]})
+	ins := make([]unix.SockFilter, len(prog))
+	for i, p := range prog {
+		ins[i] = unix.SockFilter{Code: p.Op, Jt: p.Jt, Jf: p.Jf, K: p.K}
+	}
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(ins)), Filter: &ins[0]})
 	return os.NewSyscallError("attach filter", err)
 }
 

@@ -17,7 +17,7 @@
 //
 // It does not learn from routers that a packet was too long for their links
 // either: an ICMP error quotes the packet's source port, and no socket has that
-// port. Whoever wants to know what a path carries has to listen for them.
+// port. Config.OnTooBig is told of them.
 package udp
 
 import (
@@ -61,6 +61,18 @@ type Config struct {
 	// Refused.Malformed stays 0, and Refused.Fragment counts packets put
 	// together from fragments and not the fragments.
 	OpenTap func(etherType uint16, filter []bpf.RawInstruction) (Tap, error)
+
+	// OnTooBig is told that a router on the way to a VTEP dropped a packet of
+	// ours, and how long an IP packet there may be: mtu in bytes, at least 576
+	// for IPv4 and 1280 for IPv6, and less than what was sent (RFC 1191, RFC
+	// 8201). Such messages can be forged by who knows both addresses and the
+	// port. It is called by one goroutine, and not any more when Close has
+	// returned; it must not call Close or Refused. nil: nobody listens.
+	OnTooBig func(to netip.Addr, mtu int)
+
+	// Lacks is told what the Underlay could not get and works without: the
+	// socket for OnTooBig. nil: nobody is told.
+	Lacks func(error)
 }
 
 // Underlay is a VTEP's attachment to the underlay by sockets. Its methods may
@@ -71,7 +83,8 @@ type Underlay struct {
 	queues []underlay.Conn
 	groups *groupQueue
 	stats  *stack
-	tap    *watch // nil: no tap
+	tap    *watch   // nil: no tap
+	icmp   *tooBigs // nil: nobody listens to routers
 
 	mu      sync.Mutex // guards what follows
 	sendsBy int        // index of the interface that packets to groups leave by
@@ -114,9 +127,14 @@ func (u *Underlay) open(cfg *Config) (err error) {
 		return err
 	}
 	if cfg.OpenTap != nil {
-		u.tap, err = openWatch(cfg, &u.groups.joined)
+		if u.tap, err = openWatch(cfg, &u.groups.joined); err != nil {
+			return err
+		}
 	}
-	return err
+	if cfg.OnTooBig != nil {
+		u.icmp = openTooBigs(cfg)
+	}
+	return nil
 }
 
 // normalize fills in defaults and refuses what cannot work.
@@ -240,6 +258,9 @@ func (u *Underlay) Close() error {
 	}
 	if u.tap != nil {
 		errs = append(errs, u.tap.close())
+	}
+	if u.icmp != nil {
+		errs = append(errs, u.icmp.close())
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"cmp"
+	"slices"
+
+	"vxgw/gateway/api"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
+)
+
+// hear notes what an ARP or ND frame from hop says of who has which address. A
+// station that the FDB does not have there, for a limit or because MACs are not
+// learned, is not believed: nothing would be sent to it.
+func (g *Gateway) hear(v forward.Verdict, f frame.Frame, hop fdb.Hop, now uint32, tally *batchTally) {
+	m := neigh.Read(f)
+	if e, ok := g.tables.FDB().Lookup(v.Domain, f.Src(), now); !ok || e.Hop != hop {
+		m.Says, m.MAC = neigh.Doubts, frame.MAC{}
+	}
+	if g.tables.Neighbours().Hear(v.Domain, m, now) == neigh.Refused {
+		tally.refuse(neighbourLimit)
+	}
+}
+
+// answerNeighbour answers an ARP or ND request in its target's place.
+func (w *accessWorker) answerNeighbour(v forward.Verdict, f frame.Frame) {
+	b := w.tx.arena.take(neigh.AnswerLen)
+	n := neigh.PutAnswer(b, f, v.Neighbour, v.Router)
+	w.tx.port(w.id, b[:n], frame.Offload{})
+}
+
+// Neighbours lists the IP neighbours that were learned, by VNI and address.
+func (g *Gateway) Neighbours() []api.NeighbourRow {
+	s, now := g.tables.Snapshot(), g.edges.Clock()
+	var entries []neigh.Entry
+	for e := range g.tables.Neighbours().All() {
+		if int(e.Domain) < len(s.Domains) && s.Domains[e.Domain].Suppress && !e.Expired(now) {
+			entries = append(entries, e)
+		}
+	}
+	slices.SortFunc(entries, func(a, b neigh.Entry) int {
+		return cmp.Or(cmp.Compare(s.Domains[a.Domain].VNI, s.Domains[b.Domain].VNI), a.Addr.Compare(b.Addr))
+	})
+	rows := make([]api.NeighbourRow, 0, len(entries))
+	for _, e := range entries {
+		rows = append(rows, api.NeighbourRow{
+			VNI: s.Domains[e.Domain].VNI, Address: e.Addr.String(), MAC: e.MAC.String(),
+			State: neighbourState(e, now), Origin: api.OriginLearned,
+		})
+	}
+	return rows
+}
+
+func neighbourState(e neigh.Entry, now uint32) string {
+	if e.Fresh(now) {
+		return api.NeighbourFresh
+	}
+	return api.NeighbourStale
+}

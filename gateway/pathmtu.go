@@ -1,0 +1,116 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"vxgw/gateway/forward"
+	"vxgw/l2/frame"
+)
+
+const (
+	// keepPathMTU is for how many seconds a router is believed: then the path
+	// may be another (RFC 1191 section 6.3, RFC 8201 section 4).
+	keepPathMTU = 600
+
+	// maxPathMTUs bounds what is remembered: one for each VTEP that there can
+	// be.
+	maxPathMTUs = forward.MaxVTEPs
+)
+
+// pathMTUs is what routers on the way said that paths carry. The kernel keeps
+// no such record for packets that leave by raw sockets.
+type pathMTUs struct {
+	mu   sync.Mutex // guards said
+	said map[netip.Addr]pathMTU
+}
+
+type pathMTU struct {
+	mtu int    // longest IP packet, in bytes
+	at  uint32 // when it was said, on the gateway's clock
+}
+
+// lower notes that the path to a carries IP packets of mtu bytes, and reports
+// whether that is news. A path that carries more than was said is found by
+// expire alone.
+func (p *pathMTUs) lower(a netip.Addr, mtu int, now uint32) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was, ok := p.said[a]
+	if ok && mtu >= was.mtu || !ok && len(p.said) >= maxPathMTUs {
+		return false
+	}
+	if p.said == nil {
+		p.said = make(map[netip.Addr]pathMTU)
+	}
+	p.said[a] = pathMTU{mtu, now}
+	return true
+}
+
+// limit returns the smaller of mtu and what was said of the path to a; 0 is
+// not known.
+func (p *pathMTUs) limit(a netip.Addr, mtu int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was, ok := p.said[a]
+	if ok && (mtu == 0 || was.mtu < mtu) {
+		return was.mtu
+	}
+	return mtu
+}
+
+// expire forgets what was said too long ago, and returns of whose paths.
+func (p *pathMTUs) expire(now uint32) (old []netip.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for a, s := range p.said {
+		if now-min(s.at, now) >= keepPathMTU {
+			delete(p.said, a)
+			old = append(old, a)
+		}
+	}
+	return old
+}
+
+// learnPathMTU is how the underlay says that a router dropped a packet to a VTEP
+// because it was longer than mtu. Only VTEPs that have a number are remembered.
+func (g *Gateway) learnPathMTU(to netip.Addr, mtu int) {
+	id, ok := g.tables.VTEP(to)
+	if !ok {
+		return
+	}
+	v := &g.tables.Snapshot().VTEPs[id]
+	fits := mtu - overhead(to)
+	if v.Addr != to || v.MaxFrame != 0 && fits >= v.MaxFrame || !g.pathMTUs.lower(to, mtu, g.edges.Clock()) {
+		return // it was under way when we learned so, or is forged
+	}
+	g.paths.ask(freshPaths)
+	inner := fits - frame.HeaderLen
+	g.trouble.once("narrow path to "+to.String(), fmt.Sprintf("the path to VTEP %s carries only %d bytes: a router on the way said so", to, mtu),
+		"vtep", to, "carries", inner, "mend", fmt.Sprintf("`tracepath -n %s` shows where: raise the MTU there, or lower the hosts' to %d", to, inner))
+}
+
+// isNarrowed reports whether a router said that the path to a VTEP carries less
+// than forwarding knows.
+func (g *Gateway) isNarrowed(v *forward.VTEP) bool {
+	known := v.MaxFrame + overhead(v.Addr)
+	return g.pathMTUs.limit(v.Addr, known) < known
+}
+
+// expirePathMTUs lets paths carry what their routes say again: longer packets
+// show whether routers still object.
+func (g *Gateway) expirePathMTUs() {
+	old := g.pathMTUs.expire(g.edges.Clock())
+	for _, a := range old {
+		g.log.Info("the path to a VTEP may carry more again: what a router said of it has expired", "vtep", a, "after_seconds", keepPathMTU)
+	}
+	if len(old) > 0 {
+		g.paths.ask(allPaths)
+	}
+}
+
+// lacks tells of something that the underlay works without.
+func (g *Gateway) lacks(err error) {
+	g.trouble.once("underlay lacks", "the underlay works with less than it should", "err", err)
+}
