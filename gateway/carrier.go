@@ -62,7 +62,7 @@ func (c *carrier) toPort(to forward.PortID, f []byte, o frame.Offload) {
 	switch {
 	case o.GSO != frame.GSONone && p.MTU > 0 && wireSize(f, o) > p.MTU+frame.HeaderLen:
 		c.tally.lose(forward.TooBig)
-	case o.None(), dev != nil && dev.CarriesOffload():
+	case o.None(), dev != nil && dev.CarriesOffload() && !o.Tunnelled:
 		c.tx.port(to, f, o)
 	case o.GSO == frame.GSONone:
 		c.finishToPort(to, f, o)

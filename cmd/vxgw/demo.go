@@ -27,7 +27,7 @@ what was learned and dropped, and takes everything away again. Needs root.`,
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			defer stop()
 			return demo.Run(ctx, cmd.OutOrStdout(), self)
 		},

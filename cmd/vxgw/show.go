@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -59,23 +60,29 @@ func (o *showOptions) command(r api.Resource) *cobra.Command {
 		Aliases: aliases[r.Name],
 		Short:   r.Title,
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, r.Name) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd, r) },
 	}
-	if r.ByVNI {
-		c.Flags().StringVar(&o.vni, "vni", "", "only VNI `N`")
+	only := "only VNI `N`"
+	if !r.ByVNI {
+		only = "taken and not heeded: these are not kept by VNI `N`"
 	}
+	c.Flags().StringVar(&o.vni, "vni", "", only)
 	if r.Name == "drops" {
 		c.Flags().BoolVar(&o.all, "all", false, "also the reasons that did not occur (always in JSON)")
 	}
 	return c
 }
 
-func (o *showOptions) run(cmd *cobra.Command, name string) error {
+func (o *showOptions) run(cmd *cobra.Command, r api.Resource) error {
 	v := api.View{Zeros: o.all, Width: width(cmd.OutOrStdout()), Now: time.Now()}
 	if cmd.Flags().Changed("vni") {
 		var err error
 		if v.VNI, err = api.ParseVNI(o.vni); err != nil {
 			return usage(err)
+		}
+		if !r.ByVNI {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s are not kept by VNI: all are shown\n", r.Name)
+			v.VNI = 0
 		}
 	}
 	c, err := o.client()
@@ -84,9 +91,9 @@ func (o *showOptions) run(cmd *cobra.Command, name string) error {
 	}
 	defer c.Close()
 	if o.json {
-		return c.Copy(cmd.Context(), cmd.OutOrStdout(), name, v.VNI)
+		return c.Copy(cmd.Context(), cmd.OutOrStdout(), r.Name, v.VNI)
 	}
-	return api.WriteTable(cmd.Context(), cmd.OutOrStdout(), c, name, v)
+	return api.WriteTable(cmd.Context(), cmd.OutOrStdout(), c, r.Name, v)
 }
 
 // width is how wide the terminal behind w is, in characters; fileWidth where it

@@ -19,7 +19,7 @@ const (
 // PortRow is one access port, as `vxgw show ports` has it.
 type PortRow struct {
 	Interface string `json:"interface"`
-	VLAN      uint16 `json:"vlan,omitempty"` // absent where the port names its VNI itself
+	VLAN      uint16 `json:"vlan"` // 0 where the port names its VNI itself
 	VNI       uint32 `json:"vni"`
 	State     string `json:"state"`            // StateUp, StateDown, StateAbsent or StateRefused
 	Reason    string `json:"reason,omitempty"` // why it is not up, and what to do
@@ -34,9 +34,9 @@ type PortRow struct {
 // went out to it, each copy counted.
 type VNIRow struct {
 	VNI       uint32   `json:"vni"`
-	VLAN      uint16   `json:"vlan,omitempty"`
+	VLAN      uint16   `json:"vlan"` // 0: none
 	Name      string   `json:"name"`
-	VRF       string   `json:"vrf,omitempty"`
+	VRF       string   `json:"vrf"`
 	MACs      int      `json:"macs"`
 	Ports     []string `json:"ports"`
 	VTEPs     []string `json:"vteps"`

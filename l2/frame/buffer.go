@@ -20,6 +20,11 @@ type Offload struct {
 	ChecksumAt    uint16 // where the checksum goes, in bytes from ChecksumStart
 	GSO           GSO
 	SegmentSize   uint16 // L4 payload bytes a segment; 0 unless GSO is set
+
+	// Tunnelled says that the super-frame is a packet of a host's own tunnel,
+	// cut by the TCP connection inside: ChecksumStart is where that one's
+	// header is. No edge carries it; it is cut here.
+	Tunnelled bool
 }
 
 // None reports whether the frame is ready for the wire as it is.

@@ -26,13 +26,13 @@ const minInferred = 8
 // unfinished or damaged into just this value, and the latter is as rare as
 // damage that a receiver's own check lets pass.
 //
-// A TCP packet longer than mtu is cut only when its checksum is unfinished or
-// right: the segments get checksums of their own, and damage must not be
-// vouched for. A right one is set back to the pseudo-header's sum in f: that is
-// what everyone who takes a super-frame expects to find in it. An unfinished UDP
-// datagram gets its checksum and no more: where UDP_SEGMENT meant to cut it is
-// not in the packet, and a datagram cut elsewhere is another message. Fragments
-// are never touched: the checksum is the whole datagram's.
+// An unfinished TCP packet longer than mtu is a super-frame, and is cut; one
+// whose checksum is finished is not, for only what is left to finish is left to
+// cut, and nor is one whose IP header is damaged: the segments get checksums of
+// their own, and damage must not be vouched for. An unfinished UDP datagram gets
+// its checksum and no more: where UDP_SEGMENT meant to cut it is not in the
+// packet, and a datagram cut elsewhere is another message. Fragments are never
+// touched: the checksum is the whole datagram's.
 func Infer(f []byte, mtu int) (o frame.Offload) {
 	p, ok := locate(f)
 	if !ok || p.kind == ipv6Routed {
@@ -44,24 +44,14 @@ func Infer(f []byte, mtu int) (o frame.Offload) {
 	}
 	n := p.end - p.l4
 	field, pseudo := f[p.l4+at:][:2], p.pseudoSum(f, n)
-	suspect := binary.BigEndian.Uint16(field) == pseudo
-	long := mtu > 0 && p.end-l3 > mtu
-	if !suspect && !long {
-		return o
-	}
-	size := uint16(0)
-	if long {
-		size = segmentSize(p, f, mtu)
-	}
-	right := ip.Sum(f[p.l4:p.end], pseudo) == 0xffff
-	switch {
-	case right && size == 0, !right && !suspect:
-		return o
-	case right:
-		binary.BigEndian.PutUint16(field, pseudo)
+	if binary.BigEndian.Uint16(field) != pseudo || ip.Sum(f[p.l4:p.end], pseudo) == 0xffff {
+		return o // finished, right or wrong
 	}
 	o = frame.Offload{NeedsChecksum: true, ChecksumStart: uint16(p.l4), ChecksumAt: uint16(at)}
-	if size > 0 {
+	if mtu == 0 || p.end-l3 <= mtu || p.kind == ipv4 && !ip.IPv4(f[l3:p.l4]).ChecksumOK() {
+		return o
+	}
+	if size := segmentSize(p, f, mtu); size > 0 {
 		o.GSO, o.SegmentSize = frame.GSOTCPv4, size
 		if p.kind != ipv4 {
 			o.GSO = frame.GSOTCPv6

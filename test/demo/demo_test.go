@@ -89,6 +89,7 @@ func TestInterruptedDemoCleansUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("TMPDIR", t.TempDir()) // ours alone to find empty
 	for _, at := range []string{"namespaces vxgw-demo", "Configuration", "Traffic", "ping h1", "Refused", "show macs"} {
 		t.Run(at, func(t *testing.T) {
 			before := left(t)

@@ -99,7 +99,7 @@ func (l *link) write(o *frame.Out) (frame.Status, error) {
 		return frame.Down, errno
 	}
 	switch {
-	case !o.Offload.None() && (!l.offload || o.Offload.GSO == frame.GSOOther):
+	case !o.Offload.None() && (!l.offload || o.Offload.GSO == frame.GSOOther || o.Offload.Tunnelled):
 		return frame.Refused, errRefused
 	case len(o.Bytes) < frame.HeaderLen:
 		return frame.Failed, unix.EINVAL

@@ -28,6 +28,11 @@ const (
 	protoTCP = 6
 	protoUDP = 17
 
+	// What else a host's own tunnels go by (RFC 2003, RFC 4213, RFC 2784).
+	protoIPv4 = 4
+	protoIPv6 = 41
+	protoGRE  = 47
+
 	// Of the protocols whose checksum is left to the device only SCTP's is at
 	// this byte, and it is a CRC32c (RFC 9260 section 6.8). virtio-net has no
 	// word for that: a device further on would write an Internet checksum.
@@ -68,10 +73,27 @@ func decodeOffload(header, f []byte) (o frame.Offload) {
 		return cannot
 	}
 	o.SegmentSize = binary.NativeEndian.Uint16(header[vnetSegmentSize:])
-	if o.SegmentSize == 0 || !superframe(o, f) {
+	switch {
+	case o.SegmentSize == 0:
 		return cannot
+	case superframe(o, f):
+		return o
+	case inTunnel(o, f):
+		o.Tunnelled = true
+		return o
 	}
-	return o
+	return cannot
+}
+
+// inTunnel reports whether f is the super-frame of a TCP connection in a tunnel
+// of the host that sent it. The kernel calls it by the connection, and says by
+// the checksum's start where that is.
+func inTunnel(o frame.Offload, f []byte) bool {
+	switch proto, l4 := transport(f); proto {
+	case protoUDP, protoGRE, protoIPv4, protoIPv6:
+		return o.GSO != frame.GSOUDP && o.NeedsChecksum && int(o.ChecksumStart) > l4
+	}
+	return false
 }
 
 func checksumInside(o frame.Offload, n int) bool {
@@ -164,7 +186,7 @@ func encodeOffload(header []byte, o frame.Offload, f []byte) bool {
 		return true
 	}
 	kind, ok := gsoType(o, f)
-	if !ok || o.SegmentSize == 0 {
+	if !ok || o.SegmentSize == 0 || o.Tunnelled {
 		return false
 	}
 	header[vnetGSOType] = kind

@@ -34,6 +34,11 @@ func tcp6Frame(n int, options bool) []byte {
 	return f
 }
 
+func tunnelled(o frame.Offload) frame.Offload {
+	o.Tunnelled = true
+	return o
+}
+
 func TestDecodeOffload(t *testing.T) {
 	const needs, valid = unix.VIRTIO_NET_HDR_F_NEEDS_CSUM, unix.VIRTIO_NET_HDR_F_DATA_VALID
 	const tcp4, tcp6, udp = unix.VIRTIO_NET_HDR_GSO_TCPV4, unix.VIRTIO_NET_HDR_GSO_TCPV6, unix.VIRTIO_NET_HDR_GSO_UDP_L4
@@ -65,7 +70,8 @@ func TestDecodeOffload(t *testing.T) {
 		{"TCP, checksum done", vnet(0, tcp4, 1448, 0, 0), tcpFrame(3000), super(frame.Offload{}, frame.GSOTCPv4, 1448)},
 		{"TCP without a size", vnet(needs, tcp4, 0, 34, 16), tcpFrame(3000), cannot},
 		{"TCP, summed elsewhere", vnet(needs, tcp4, 1448, 84, 16), tcpFrame(3000), cannot},
-		{"TCP in a UDP tunnel", vnet(needs, tcp4, 1448, 84, 16), udpFrame, cannot},
+		{"TCP in a UDP tunnel", vnet(needs, tcp4, 1448, 84, 16), udpFrame, tunnelled(super(sum(84, 16), frame.GSOTCPv4, 1448))},
+		{"TCP in a tunnel, not summed", vnet(0, tcp4, 1448, 0, 0), udpFrame, cannot},
 		{"TCP over IPv6", vnet(needs, tcp6, 1428, 54, 16), tcp6Frame(3000, false), super(sum(54, 16), frame.GSOTCPv6, 1428)},
 		{"TCP behind options", vnet(needs, tcp6, 1428, 62, 16), tcp6Frame(3000, true), super(sum(62, 16), frame.GSOTCPv6, 1428)},
 		{"the wrong IP version", vnet(needs, tcp6, 1428, 34, 16), tcpFrame(3000), cannot},
