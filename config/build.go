@@ -27,9 +27,11 @@ type builder struct {
 	vrfByName  map[string]*domain
 
 	// A reference to what is not there says nothing where the thing may be
-	// there with a bad name; a next hop outside of every gateway prefix nothing
-	// where a gateway was refused.
-	badIDs, badVLANs, badPorts, badVRFs, lostGateways bool
+	// there with a bad name.
+	badIDs, badVRFs    map[string]bool // by what was refused: see written
+	badVLANs, badPorts bool
+
+	stray gateways // of VNIs whose VRF is not known
 }
 
 func (b *builder) build(raw map[string]any, root *node) *Config {

@@ -97,6 +97,8 @@ func decode(src *source) (raw map[string]any, root *node, problem *Problem) {
 	raw, err = decodeTOML(src.text)
 	var syntax toml.ParseError
 	switch {
+	case errors.As(err, &syntax) && strings.HasSuffix(syntax.Message, outOfRange):
+		return fail(syntax.Position.Start, "%s", hugeNumber(syntax.LastKey, strings.TrimSuffix(syntax.Message, outOfRange)))
 	case errors.As(err, &syntax):
 		return fail(syntax.Position.Start, "not valid TOML: %s%s", tomlMessage(syntax.Message), tomlHint(syntax.Message))
 	case err != nil:
@@ -135,6 +137,31 @@ func decodeTOML(text string) (raw map[string]any, err error) {
 	}()
 	_, err = toml.Decode(text, &raw)
 	return raw, err
+}
+
+// outOfRange ends the library's message for a whole number beyond 64 bits.
+const outOfRange = " is out of range for int64"
+
+// hugeNumber says what is wrong with such a number. The key is the library's
+// dotted one.
+func hugeNumber(dotted, number string) string {
+	wrong := "too large a number"
+	if strings.HasPrefix(number, "-") {
+		wrong = "too small a number"
+	}
+	parts := strings.Split(dotted, ".")
+	name := parts[len(parts)-1]
+	t := fileTable
+	for _, p := range parts[:len(parts)-1] {
+		if t = t.kid(p); t == nil {
+			break
+		}
+	}
+	want := "at most 64 bits"
+	if t != nil && t.key(name) != nil {
+		want = t.key(name).kind.want
+	}
+	return fmt.Sprintf("%s = %s is %s: write %s", name, shorten(number), wrong, want)
 }
 
 // tomlMessage puts the library's words for the end of a line into ours.

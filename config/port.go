@@ -1,5 +1,7 @@
 package config
 
+import "strconv"
+
 func (b *builder) readPorts(sections []section) {
 	b.ports = sections
 	b.portByName = map[string]int{}
@@ -56,7 +58,7 @@ func (b *builder) resolve(s section, p *Port) {
 
 // knownVNI reports a VNI that is not configured.
 func (b *builder) knownVNI(s section, id uint32) {
-	if _, found := b.vniByID[id]; !found && !b.badIDs {
+	if _, found := b.vniByID[id]; !found && !b.badIDs[strconv.FormatUint(uint64(id), 10)] {
 		b.fail(s.at("vni"), "vni = %d is not configured: add a [[vni]] with id = %d", id, id)
 	}
 }

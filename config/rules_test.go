@@ -323,11 +323,11 @@ func TestRouting(t *testing.T) {
 // is named.
 func TestNoEchoes(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"bad id", "[[vni]]\nid = 0\n[[port]]\ninterface = \"eth1\"\nvni = 10010\n[[mac]]\nvni = 10010\naddress = \"02:00:00:00:00:01\"\nport = \"eth1\"\n", "f:4:6: id = 0 is out of range: write 1..16777215"},
+		{"bad id", "[[vni]]\nid = \"10010\"\n[[port]]\ninterface = \"eth1\"\nvni = 10010\n[[mac]]\nvni = 10010\naddress = \"02:00:00:00:00:01\"\nport = \"eth1\"\n", "f:4:6: id = \"10010\" is a string: write a whole number, 1..16777215"},
 		{"bad vlan", "[[vni]]\nid = 1\nvlan = 5000\n[[port]]\ninterface = \"eth1\"\nvlan = 50\n", "f:5:8: vlan = 5000 is out of range: write 1..4094"},
 		{"bad port", "[[vni]]\nid = 1\nvlan = 5\n[[port]]\ninterface = \"eth/1\"\nvlan = 5\n[[mac]]\nvni = 1\naddress = \"02:00:00:00:00:01\"\nport = \"eth1\"\n",
 			"f:7:13: interface = \"eth/1\" has a character that no interface name has: write the name of a network interface, as `ip link` shows it"},
-		{"bad vrf", "[[vni]]\nid = 1\nvrf = \"red\"\ngateway = [\"10.1.1.1/24\"]\n[[vrf]]\nname = 1\n", "f:8:8: name = 1 is a whole number: write a name"},
+		{"bad vrf", "[[vni]]\nid = 1\nvrf = \"1\"\ngateway = [\"10.1.1.1/24\"]\n[[vrf]]\nname = 1\n", "f:8:8: name = 1 is a whole number: write a name"},
 		{"bad list", "[[vni]]\nid = 1\nallowed_vteps = [1]\n", "f:5:18: allowed_vteps: 1 is a whole number: write a prefix, as 192.0.2.0/24 or 2001:db8::/32"},
 		{"bad port vlan", "[[vni]]\nid = 1\n[[port]]\ninterface = \"eth1\"\nvlan = \"5\"\n", "f:7:8: vlan = \"5\" is a string: write a whole number, 1..4094"},
 	}
@@ -338,6 +338,55 @@ func TestNoEchoes(t *testing.T) {
 	}
 	checkLines(t, problemsOf(t, "[underlay]\naddress = 1\n[[vni]]\nid = 1\nflood = [\"192.0.2.2\"]\n"),
 		"f:2:11: address = 1 is a whole number: write the unicast address of a VTEP, as 192.0.2.2 or 2001:db8::2")
+}
+
+// TestOnlyEchoesAreSilent checks that an invalid entry hides nothing but what
+// may refer to it.
+func TestOnlyEchoesAreSilent(t *testing.T) {
+	const (
+		refs    = "[[port]]\ninterface = \"eth1\"\nvni = 78\n[[mac]]\nvni = 77\naddress = \"02:00:00:00:00:01\"\nvtep = \"192.0.2.2\"\n"
+		port    = "vni = 78 is not configured: add a [[vni]] with id = 78"
+		mac     = "vni = 77 is not configured: add a [[vni]] with id = 77"
+		zz      = "[[vni]]\nid = 1\nvrf = \"zz\"\ngateway = [\"10.1.1.1/24\"]\n"
+		noVRF   = "f:5:7: vrf = \"zz\" is not declared: add a [[vrf]] with name = \"zz\""
+		route   = "[[vrf]]\nname = \"red\"\n[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nvia = \"10.9.9.9\"\n[[vni]]\nid = 1\nvrf = \"red\"\n"
+		outside = "f:7:7: via = \"10.9.9.9\" is in no gateway prefix of VRF \"red\": write a next hop that one of its VNIs is connected to\n"
+		notGW   = ": write an address with its prefix length, as 10.1.1.1/24 or 2001:db8:1::1/64"
+		noLen   = " is not an address with a prefix length" + notGW
+	)
+	tests := []struct{ name, text, want string }{
+		{"id out of range", "[[vni]]\nid = 0\n" + refs, "f:4:6: id = 0 is out of range: write 1..16777215\nf:7:7: " + port + "\nf:9:7: " + mac},
+		{"id missing", "[[vni]]\nvlan = 7\n" + refs, "f:3:3: [[vni]] has no id: write a whole number, 1..16777215\nf:7:7: " + port + "\nf:9:7: " + mac},
+		{"id of a wrong type", "[[vni]]\nid = true\n" + refs, "f:4:6: id = true is a boolean: write a whole number, 1..16777215\nf:7:7: " + port + "\nf:9:7: " + mac},
+		{"id in quotes", "[[vni]]\nid = \"78\"\n" + refs, "f:4:6: id = \"78\" is a string: write a whole number, 1..16777215\nf:9:7: " + mac},
+		{"id with a fraction", "[[vni]]\nid = 77.0\n" + refs, "f:4:6: id = 77 is a number with a fraction: write a whole number, 1..16777215\nf:7:7: " + port},
+		{"large id with a fraction", "[[vni]]\nid = 10010000.0\n[[port]]\ninterface = \"eth1\"\nvni = 10010000\n", "f:4:6: id = 1.001e+07 is a number with a fraction: write a whole number, 1..16777215"},
+		{"vrf empty", zz + "[[vrf]]\nname = \"\"\n", noVRF + "\nf:8:8: name = \"\" is empty: write 1 to 64 printable characters"},
+		{"vrf of a wrong type", zz + "[[vrf]]\nname = 1\n", noVRF + "\nf:8:8: name = 1 is a whole number: write a name"},
+		{"vrf without a name", zz + "[[vrf]]\n", noVRF + "\nf:7:3: [[vrf]] has no name: write a name"},
+		{"vrf with a space", zz + "[[vrf]]\nname = \"zz \"\n", "f:8:8: name = \"zz \" begins or ends with a space: write 1 to 64 printable characters"},
+
+		{"gateway elsewhere", route + "gateway = [\"10.7.0.0/24\"]\n", outside + "f:11:12: gateway: \"10.7.0.0/24\" is the network's own address" + notGW},
+		{"gateway that holds it", route + "gateway = [\"10.9.9.0/24\"]\n", "f:11:12: gateway: \"10.9.9.0/24\" is the network's own address" + notGW},
+		{"gateway without length elsewhere", route + "gateway = [\"10.7.0.1\"]\n", outside + "f:11:12: gateway: \"10.7.0.1\"" + noLen},
+		{"gateway without length", route + "gateway = [\"10.9.9.1\"]\n", "f:11:12: gateway: \"10.9.9.1\"" + noLen},
+		{"gateway too long", route + "gateway = [\"10.9.9.1/33\"]\n", "f:11:12: gateway: \"10.9.9.1/33\"" + noLen},
+		{"gateway written as IPv6", route + "gateway = [\"::ffff:10.9.9.1/120\"]\n", "f:11:12: gateway: \"::ffff:10.9.9.1/120\" is an IPv4 prefix written as IPv6" + notGW},
+		{"gateway not a list", route + "gateway = \"10.9.9.1/24\"\n", "f:11:11: gateway = \"10.9.9.1/24\" is a string: write an array, [\"10.9.9.1/24\"]"},
+		{"no gateway can be read", route + "gateway = [\"x\"]\n", "f:11:12: gateway: \"x\"" + noLen},
+		{"one gateway can be read", route + "gateway = [\"10.7.0.1/24\", \"x\"]\n", outside + "f:11:27: gateway: \"x\"" + noLen},
+		{"gateway of another vrf", route + "gateway = [\"10.7.0.1/24\"]\n[[vrf]]\nname = \"blue\"\n[[vni]]\nid = 2\nvrf = \"blue\"\ngateway = [\"10.9.9.0/24\"]\n",
+			outside + "f:17:12: gateway: \"10.9.9.0/24\" is the network's own address" + notGW},
+		{"gateway of no vrf", route + "gateway = [\"10.7.0.1/24\"]\n[[vni]]\nid = 2\ngateway = [\"10.8.0.1/24\"]\n",
+			outside + "f:14:11: gateway needs a vrf: name the [[vrf]] that this VNI is routed in"},
+		{"gateway of no vrf that holds it", route + "gateway = [\"10.7.0.1/24\"]\n[[vni]]\nid = 2\ngateway = [\"10.9.9.1/24\"]\n",
+			"f:14:11: gateway needs a vrf: name the [[vrf]] that this VNI is routed in"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			checkLines(t, problemsOf(t, "[underlay]\naddress = \"192.0.2.1\"\n"+tt.text), tt.want)
+		})
+	}
 }
 
 // TestPlaces has the ways TOML can write the same thing.

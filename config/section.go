@@ -1,5 +1,10 @@
 package config
 
+import (
+	"strconv"
+	"strings"
+)
+
 // section is one table of a file after its keys are checked one by one.
 type section struct {
 	*reader
@@ -15,6 +20,8 @@ type value struct {
 	elems []elem // of a list: the good elements
 	node  *node  // nil: not written
 	bad   bool   // a problem was reported
+
+	refused []any // what the file has and the kind does not accept; elements of a list
 }
 
 // elem is one good element of a list.
@@ -161,7 +168,7 @@ func (r *reader) value(k *key, raw any, n *node) value {
 	v, err := k.kind.parse(raw)
 	if err != nil {
 		r.fail(n.val, "%s = %s %v", k.name, show(raw), err)
-		return value{node: n, bad: true}
+		return value{node: n, bad: true, refused: []any{raw}}
 	}
 	return value{val: v, node: n}
 }
@@ -172,7 +179,7 @@ func (r *reader) list(k *key, raw any, n *node) value {
 	items, ok := raw.([]any)
 	if !ok {
 		r.fail(n.val, "%s = %s is %s: write %s", k.name, show(raw), typeOf(raw), arrayOf(k, raw))
-		out.bad = true
+		out.bad, out.refused = true, []any{raw}
 		return out
 	}
 	seen := map[any]*node{}
@@ -181,7 +188,7 @@ func (r *reader) list(k *key, raw any, n *node) value {
 		v, err := k.kind.parse(item)
 		if err != nil {
 			r.fail(at.val, "%s: %s %v", k.name, show(item), err)
-			out.bad = true
+			out.bad, out.refused = true, append(out.refused, item)
 			continue
 		}
 		if first := seen[v]; first != nil {
@@ -208,6 +215,22 @@ func (s section) has(name string) bool { return s.vals[name].node != nil }
 
 // bad reports whether the file has the key and a problem was reported there.
 func (s section) bad(name string) bool { return s.vals[name].bad }
+
+// written returns what a refused value was meant to name: the same text for
+// 7, 7.0, "7" and " 7". It is "" where that can be no name.
+func (s section) written(name string) string {
+	for _, raw := range s.vals[name].refused {
+		switch raw := raw.(type) {
+		case string:
+			return strings.TrimSpace(raw)
+		case int64:
+			return strconv.FormatInt(raw, 10)
+		case float64:
+			return strconv.FormatFloat(raw, 'f', -1, 64)
+		}
+	}
+	return ""
+}
 
 // at returns where the value of a key stands; the table's own place where the
 // key is not written.

@@ -8,7 +8,7 @@ import (
 )
 
 func (b *builder) readVNIs(sections []section) {
-	b.vniByID, b.vniByVLAN = map[uint32]int{}, map[uint16]int{}
+	b.vniByID, b.vniByVLAN, b.badIDs = map[uint32]int{}, map[uint16]int{}, map[string]bool{}
 	for i, s := range sections {
 		b.noteInactive(s)
 		v := VNI{
@@ -33,7 +33,7 @@ func (b *builder) readVNIs(sections []section) {
 // indexVNI notes the id and the VLAN, which are unique.
 func (b *builder) indexVNI(s section, v VNI, i int) {
 	if v.ID == 0 {
-		b.badIDs = true
+		b.badIDs[s.written("id")] = true
 	} else if first, dup := b.vniByID[v.ID]; dup {
 		b.fail(s.at("id"), "id = %d is the VNI on line %d too: every [[vni]] needs an id of its own", v.ID, b.line(b.vnis[first].at("id")))
 	} else {
@@ -113,10 +113,9 @@ func (b *builder) readIRB(s section, v *VNI) {
 	case s.has("vrf") && !gateway:
 		b.fail(s.at("vrf"), "vrf = %q needs a gateway: write the gateway's addresses in this VNI, as gateway = [\"10.1.1.1/24\"]", v.VRF)
 	}
-	if v.VRF == "" || s.bad("gateway") {
-		b.lostGateways = b.lostGateways || gateway
-	}
-	if v.VRF != "" {
+	if v.VRF == "" {
+		b.lose(s)
+	} else {
 		b.join(s, v)
 	}
 }

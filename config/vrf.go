@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // domain is what is known of one VRF while the file is read.
@@ -11,6 +12,67 @@ type domain struct {
 	members   int // VNIs
 	connected map[netip.Prefix]connected
 	order     []netip.Prefix // of connected, as the file has them
+	refused   gateways
+}
+
+// gateways are those that connect nothing, because they were refused or their
+// VNI was. A next hop that one of them may have been for is not reported.
+type gateways struct {
+	prefixes map[netip.Prefix]bool // masked
+	unknown  bool                  // some cannot be read at all
+}
+
+// refuse adds what a file has in the place of a gateway.
+func (g *gateways) refuse(raw any) {
+	text, _ := raw.(string)
+	p, ok := meantPrefix(strings.TrimSpace(text))
+	if !ok {
+		g.unknown = true
+		return
+	}
+	g.add(p)
+}
+
+func (g *gateways) add(p netip.Prefix) {
+	if g.prefixes == nil {
+		g.prefixes = map[netip.Prefix]bool{}
+	}
+	g.prefixes[p.Masked()] = true
+}
+
+// mayHold reports whether a next hop is in one of the prefixes.
+func (g *gateways) mayHold(a netip.Addr) bool {
+	for bits := a.BitLen(); bits >= 0 && len(g.prefixes) > 0; bits-- {
+		if p, err := a.Prefix(bits); err == nil && g.prefixes[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// meantPrefix returns the prefix that a refused gateway was to connect. One
+// without a good length is taken for a subnet as large as they get.
+func meantPrefix(text string) (netip.Prefix, bool) {
+	host, _, _ := strings.Cut(text, "/")
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	mapped := a.Is4In6()
+	a = a.Unmap().WithZone("")
+	bits := 64
+	if a.Is4() {
+		bits = 16
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		switch {
+		case !mapped:
+			bits = p.Bits()
+		case p.Bits() >= 96:
+			bits = p.Bits() - 96
+		}
+	}
+	return netip.PrefixFrom(a, bits), true
 }
 
 // connected is one gateway prefix.
@@ -21,14 +83,14 @@ type connected struct {
 }
 
 func (b *builder) readVRFs(sections []section) {
-	b.vrfByName = map[string]*domain{}
+	b.vrfByName, b.badVRFs = map[string]*domain{}, map[string]bool{}
 	b.vrfs = sections
 	for i, s := range sections {
 		b.noteInactive(s)
 		v := VRF{Name: get[string](s, "name")}
 		b.cfg.VRFs = append(b.cfg.VRFs, v)
 		if v.Name == "" {
-			b.badVRFs = true
+			b.badVRFs[s.written("name")] = true
 		} else if first := b.vrfByName[v.Name]; first != nil {
 			b.fail(s.at("name"), "name = %q is the VRF on line %d too: every [[vrf]] needs a name of its own",
 				v.Name, b.line(b.vrfs[first.index].at("name")))
@@ -43,13 +105,16 @@ func (b *builder) readVRFs(sections []section) {
 func (b *builder) join(s section, v *VNI) {
 	d := b.vrfByName[v.VRF]
 	if d == nil {
-		b.lostGateways = true
-		if !b.badVRFs {
+		b.lose(s)
+		if !b.badVRFs[v.VRF] {
 			b.fail(s.at("vrf"), "vrf = %q is not declared: %s", v.VRF, b.declare(v.VRF))
 		}
 		return
 	}
 	d.members++
+	for _, raw := range s.vals["gateway"].refused {
+		d.refused.refuse(raw)
+	}
 	for _, e := range s.vals["gateway"].elems {
 		p := e.val.(netip.Prefix)
 		net := p.Masked()
@@ -62,13 +127,36 @@ func (b *builder) join(s section, v *VNI) {
 	}
 }
 
+// lose notes the gateways of a VNI whose VRF is not known: it may be any.
+func (b *builder) lose(s section) {
+	l := s.vals["gateway"]
+	for _, e := range l.elems {
+		b.stray.add(e.val.(netip.Prefix))
+	}
+	for _, raw := range l.refused {
+		b.stray.refuse(raw)
+	}
+}
+
+// lost reports whether a next hop outside of every connected prefix may be
+// right but for a gateway that was reported: one that holds it, or one that
+// cannot be read where the VRF has no other.
+func (b *builder) lost(d *domain, via netip.Addr) bool {
+	if d.refused.mayHold(via) || b.stray.mayHold(via) {
+		return true
+	}
+	return (d.refused.unknown || b.stray.unknown) && len(d.connected) == 0 && len(d.refused.prefixes) == 0
+}
+
 // maxNear is among how many VRFs a misspelt name is looked for.
 const maxNear = 100
 
 func (b *builder) declare(name string) string {
 	var names []string
 	for _, v := range b.cfg.VRFs[:min(len(b.cfg.VRFs), maxNear)] {
-		names = append(names, v.Name)
+		if v.Name != "" {
+			names = append(names, v.Name)
+		}
 	}
 	if near := nearest(name, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
@@ -152,7 +240,7 @@ func (b *builder) checkRoute(s section, vrf string, d *domain, r Route) {
 	}
 	p, found := d.cover(r.Via, r.Via.BitLen())
 	if !found {
-		if !b.lostGateways {
+		if !b.lost(d, r.Via) {
 			b.fail(s.at("via"), "via = \"%s\" is in no gateway prefix of VRF %q: write a next hop that one of its VNIs is connected to", r.Via, vrf)
 		}
 		return
