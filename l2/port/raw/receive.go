@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vxgw/l2/frame"
+	"vxgw/l2/mmsg"
 	"vxgw/l2/port"
 )
 
@@ -39,7 +40,7 @@ type receiver struct {
 	unreadable atomic.Uint64
 
 	// The reader's own.
-	msgs    [port.BatchSize]mmsghdr
+	msgs    [port.BatchSize]mmsg.Msg
 	iovs    [port.BatchSize]unix.Iovec
 	control [port.BatchSize][controlLen]byte
 	asked   int        // messages that may be filled
@@ -52,7 +53,7 @@ func (r *receiver) init(conn *packet.Conn, raw syscall.RawConn) {
 	r.conn, r.raw = conn, raw
 	r.receive = r.tryReceive
 	for i := range r.msgs {
-		h := &r.msgs[i].hdr
+		h := &r.msgs[i].Hdr
 		h.Iov = &r.iovs[i]
 		h.SetIovlen(1)
 		h.Control = &r.control[i][0]
@@ -89,8 +90,8 @@ func (r *receiver) prepare(bufs []frame.Buffer) error {
 		}
 		r.iovs[i].Base = &mem[at]
 		r.iovs[i].SetLen(len(mem) - at)
-		r.msgs[i].hdr.SetControllen(controlLen)
-		r.msgs[i].hdr.Flags = 0
+		r.msgs[i].Hdr.SetControllen(controlLen)
+		r.msgs[i].Hdr.Flags = 0
 	}
 	r.asked = len(bufs)
 	return nil
@@ -121,7 +122,7 @@ func (r *receiver) wait() error {
 }
 
 func (r *receiver) tryReceive(fd uintptr) bool {
-	n, errno := recvmmsg(fd, r.msgs[:r.asked])
+	n, errno := mmsg.Receive(fd, r.msgs[:r.asked])
 	if errno == unix.EAGAIN {
 		return false
 	}
@@ -217,16 +218,16 @@ func (r *receiver) harvest(bufs []frame.Buffer) (n int) {
 
 // fill describes a received message as a frame. It reports false when the kernel
 // said too little for that: without auxdata a tagged frame looks untagged.
-func (r *receiver) fill(b *frame.Buffer, m *mmsghdr, control []byte) bool {
-	aux, ok := parseAuxdata(control[:min(int(m.hdr.Controllen), len(control))])
-	if !ok || int(m.len) < r.vnetLen {
+func (r *receiver) fill(b *frame.Buffer, m *mmsg.Msg, control []byte) bool {
+	aux, ok := parseAuxdata(control[:min(int(m.Hdr.Controllen), len(control))])
+	if !ok || int(m.Len) < r.vnetLen {
 		return false
 	}
 	b.Off = frame.Headroom
-	b.Len = int(m.len) - r.vnetLen
+	b.Len = int(m.Len) - r.vnetLen
 	b.Tag = aux.tag()
 	b.FullLen = max(int(aux.length), b.Len)
-	b.Truncated = m.hdr.Flags&unix.MSG_TRUNC != 0 || aux.length > aux.snapped
+	b.Truncated = m.Hdr.Flags&unix.MSG_TRUNC != 0 || aux.length > aux.snapped
 	b.Offload = r.offload(b, aux)
 	return true
 }

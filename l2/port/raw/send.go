@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vxgw/l2/frame"
+	"vxgw/l2/mmsg"
 	"vxgw/l2/port"
 )
 
@@ -21,7 +22,7 @@ var (
 type sending struct {
 	run func(fd uintptr) // s.send, bound once: binding it allocates
 
-	msgs    [port.BatchSize]mmsghdr
+	msgs    [port.BatchSize]mmsg.Msg
 	iovs    [port.BatchSize][2]unix.Iovec // virtio-net header, frame
 	headers [port.BatchSize][vnetLen]byte
 	frames  [port.BatchSize]*frame.Out // what each message is
@@ -96,7 +97,7 @@ func (s *sending) add(o *frame.Out, vnet bool) {
 	iovs := &s.iovs[s.n]
 	iovs[1].Base = &o.Bytes[0]
 	iovs[1].SetLen(len(o.Bytes))
-	h := &s.msgs[s.n].hdr
+	h := &s.msgs[s.n].Hdr
 	if vnet {
 		h.Iov = &iovs[0]
 		h.SetIovlen(2)
@@ -112,7 +113,7 @@ func (s *sending) add(o *frame.Out, vnet bool) {
 // are sent all the same, unless the failure is theirs as well.
 func (s *sending) send(fd uintptr) {
 	for next := 0; next < s.n; {
-		n, errno := sendmmsg(fd, s.msgs[next:s.n])
+		n, errno := mmsg.Send(fd, s.msgs[next:s.n])
 		if errno == 0 {
 			for _, f := range s.frames[next : next+n] {
 				f.Status = frame.Sent

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vxgw/l2/mmsg"
 	"vxgw/l3/underlay"
 )
 
@@ -125,7 +126,7 @@ func (q *groupQueue) tryReceive(poll uintptr) bool {
 		if n != 1 {
 			break
 		}
-		k, errno := recvmmsg(uintptr(q.event[0].Fd), r.msgs[r.got:r.asked])
+		k, errno := mmsg.Receive(uintptr(q.event[0].Fd), r.msgs[r.got:r.asked])
 		if errno != 0 && errno != unix.EAGAIN {
 			r.errno = errno
 			return true

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vxgw/l2/frame"
+	"vxgw/l2/mmsg"
 	"vxgw/l3/underlay"
 )
 
@@ -21,7 +22,7 @@ type sockaddr = unix.RawSockaddrInet6
 type receiver struct {
 	receive func(fd uintptr) bool // r.tryReceive, bound once: binding it allocates
 
-	msgs    [underlay.BatchSize]mmsghdr
+	msgs    [underlay.BatchSize]mmsg.Msg
 	iovs    [underlay.BatchSize]unix.Iovec
 	names   [underlay.BatchSize]sockaddr
 	control [underlay.BatchSize][controlLen]byte
@@ -33,7 +34,7 @@ type receiver struct {
 func (r *receiver) init() {
 	r.receive = r.tryReceive
 	for i := range r.msgs {
-		h := &r.msgs[i].hdr
+		h := &r.msgs[i].Hdr
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		h.Iov = &r.iovs[i]
 		h.SetIovlen(1)
@@ -50,7 +51,7 @@ func (r *receiver) prepare(pkts []underlay.Packet) error {
 		}
 		r.iovs[i].Base = &mem[frame.Headroom]
 		r.iovs[i].SetLen(len(mem) - frame.Headroom)
-		h := &r.msgs[i].hdr
+		h := &r.msgs[i].Hdr
 		h.Namelen = uint32(unsafe.Sizeof(r.names[i]))
 		h.SetControllen(controlLen)
 		h.Flags = 0
@@ -61,7 +62,7 @@ func (r *receiver) prepare(pkts []underlay.Packet) error {
 
 // tryReceive reports false when there is nothing to receive yet.
 func (r *receiver) tryReceive(fd uintptr) bool {
-	n, errno := recvmmsg(fd, r.msgs[:r.asked])
+	n, errno := mmsg.Receive(fd, r.msgs[:r.asked])
 	if errno == unix.EAGAIN {
 		return false
 	}
@@ -73,8 +74,8 @@ func (r *receiver) tryReceive(fd uintptr) bool {
 // fragments.
 func (r *receiver) fill(pkts []underlay.Packet) (fragmented int) {
 	for i := range pkts[:r.got] {
-		p, h := &pkts[i], &r.msgs[i].hdr
-		p.Off, p.Len = frame.Headroom, int(r.msgs[i].len)
+		p, h := &pkts[i], &r.msgs[i].Hdr
+		p.Off, p.Len = frame.Headroom, int(r.msgs[i].Len)
 		p.Truncated, p.FullLen = false, p.Len
 		if h.Flags&unix.MSG_TRUNC != 0 {
 			p.Truncated, p.FullLen = true, 0

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vxgw/l2/frame"
+	"vxgw/l2/mmsg"
 	"vxgw/l3/ip"
 	"vxgw/l3/underlay"
 )
@@ -18,7 +19,7 @@ import (
 type sending struct {
 	run func(fd uintptr) // s.send, bound once: binding it allocates
 
-	msgs    [underlay.BatchSize]mmsghdr
+	msgs    [underlay.BatchSize]mmsg.Msg
 	iovs    [underlay.BatchSize][3]unix.Iovec // header, Head, Body
 	names   [underlay.BatchSize]sockaddr
 	headers [underlay.BatchSize]header
@@ -35,7 +36,7 @@ var sendings = sync.Pool{New: func() any {
 	s := &sending{}
 	s.run = s.send
 	for i := range s.msgs {
-		h := &s.msgs[i].hdr
+		h := &s.msgs[i].Hdr
 		h.Name = (*byte)(unsafe.Pointer(&s.names[i]))
 		h.Iov = &s.iovs[i][0]
 		h.SetIovlen(3)
@@ -123,7 +124,7 @@ func (s *sending) add(h *headers, d *underlay.Datagram, n int) {
 	s.iovs[i][0].SetLen(h.length)
 	point(&s.iovs[i][1], d.Head)
 	point(&s.iovs[i][2], d.Body)
-	m := &s.msgs[i].hdr
+	m := &s.msgs[i].Hdr
 	m.Namelen = address(&s.names[i], d, h.v6)
 	m.Control = unsafe.SliceData(h.pktinfo)
 	m.SetControllen(len(h.pktinfo))
@@ -150,7 +151,7 @@ func address(sa *sockaddr, d *underlay.Datagram, v6 bool) uint32 {
 // others are sent all the same: they may take another route.
 func (s *sending) send(fd uintptr) {
 	for next := 0; next < s.n; {
-		n, errno := sendmmsg(fd, s.msgs[next:s.n])
+		n, errno := mmsg.Send(fd, s.msgs[next:s.n])
 		if errno != 0 {
 			s.refused(s.dgrams[next], errno)
 			next++
