@@ -45,6 +45,7 @@ type Underlay struct {
 	ZeroChecksum6 bool // IPv6: udp_checksum = false was written out, so zero is sent and accepted (RFC 6935)
 	SourcePorts   PortRange
 	Strict        bool // reserved_bits = "strict"
+	Bypass        bool // send and receive past the host's IP stack where that can be done
 }
 
 // DSCP is the outer differentiated-services code point.

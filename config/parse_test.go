@@ -97,7 +97,7 @@ func TestParseDefaults(t *testing.T) {
 	want := &Config{
 		File: "f", Name: "gw", MAC: gatewayMAC("gw"),
 		Underlay: Underlay{Address: netip.MustParseAddr("192.0.2.1"), Port: 4789, TTL: 64, DSCP: DSCP{Inherit: true}, DF: true,
-			SourcePorts: PortRange{49152, 65535}},
+			SourcePorts: PortRange{49152, 65535}, Bypass: true},
 		Datapath: Datapath{Mode: ModeAuto, MACLimit: 1048576},
 		VNIs: []VNI{{ID: 10010, VLAN: 10, Flood: addrs("192.0.2.2"), Learning: true, Ageing: 300 * time.Second,
 			MACLimit: 65536, AllowedVTEPs: prefixes("192.0.2.2/32")}},
@@ -189,7 +189,7 @@ format = "journald"
 	want := &Config{
 		File: "f", Name: "edge-1", MAC: gatewayMAC("edge-1"),
 		Underlay: Underlay{Address: netip.MustParseAddr("2001:db8::1"), Interface: "und0", Port: 8472, TTL: 12, DSCP: DSCP{Value: 46},
-			ZeroChecksum6: true, SourcePorts: PortRange{1024, 2047}, Strict: true},
+			ZeroChecksum6: true, SourcePorts: PortRange{1024, 2047}, Strict: true, Bypass: true},
 		Datapath: Datapath{Mode: ModeRaw, Workers: 3, MACLimit: 5000},
 		VNIs: []VNI{
 			{ID: 10010, VLAN: 10, Name: "web", Flood: addrs("2001:db8::2", "2001:db8::3"), Group: netip.MustParseAddr("ff0e::1"), MACLimit: 7,

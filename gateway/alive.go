@@ -30,6 +30,7 @@ func (g *Gateway) Alive() func() bool {
 				look(&p.worker.beat, p.dev.Wake)
 			}
 		}
+		g.reapOverlay()
 		for _, w := range g.up.workers {
 			look(&w.beat, w.conn.Wake)
 		}

@@ -19,6 +19,8 @@ type Host interface {
 	Link(name string) (path.Link, bool)
 	Holder(addr netip.Addr) (path.Link, bool)
 	Path(dst, src netip.Addr) (path.Path, error)
+	// Confirm tells the host's stack that packets go to these neighbours.
+	Confirm(inUse []path.Neighbour) error
 	VXLANOn(port uint16, addr netip.Addr) (string, bool)
 }
 

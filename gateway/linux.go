@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"golang.org/x/net/bpf"
 
+	"vxgw/gateway/xdp"
 	"vxgw/l2/port"
 	"vxgw/l2/port/raw"
 	"vxgw/l3/underlay"
@@ -32,7 +35,22 @@ func Linux() (Edges, error) {
 }
 
 func openPort(l path.Link) (port.Port, error) {
-	return raw.Open(raw.Config{Interface: l.Name, Index: l.Index, Promiscuous: true})
+	var split *xdp.Split
+	p, err := raw.Open(raw.Config{
+		Interface: l.Name, Index: l.Index, Promiscuous: true, MTU: l.MTU,
+		Split: func(room int) (raw.Split, error) {
+			s, err := xdp.NewSplit(room)
+			if err != nil {
+				return raw.Split{}, err
+			}
+			split = s
+			return raw.Split{Ring: s.Ring.FD(), Rest: s.Rest.FD()}, nil
+		},
+	})
+	if split != nil {
+		err = errors.Join(err, split.Close())
+	}
+	return p, err
 }
 
 func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
@@ -40,7 +58,67 @@ func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
 		Address: o.Address, Port: o.Port, Queues: o.Queues, TTL: o.TTL,
 		DF: o.DF, Checksum: o.Checksum, ZeroChecksum6: o.ZeroChecksum6,
 		OpenTap: openTap, OnTooBig: o.OnTooBig, Lacks: o.Lacks,
+		OpenLink: func(index int) (udp.Link, error) {
+			return openLink(index, netip.AddrPortFrom(o.Address, o.Port), o.Lacks)
+		},
 	})
+}
+
+// wireLink is an interface that VXLAN goes by past the host's IP stack.
+type wireLink struct {
+	*raw.Sender
+	reader *raw.Reader // nil: packets come in by the stack
+	divert *xdp.Diversion
+}
+
+// openLink opens an interface for the VTEP at the given address. What is missing
+// for receiving lacks is told.
+func openLink(index int, vtep netip.AddrPort, lacks func(error)) (udp.Link, error) {
+	l := &wireLink{}
+	var err error
+	if l.Sender, err = raw.OpenSender(index); err != nil {
+		return nil, err
+	}
+	l.reader, err = raw.OpenReader(raw.Config{
+		Index: index,
+		Split: func(room int) (_ raw.Split, err error) {
+			if l.divert, err = xdp.Divert(index, vtep, room); err != nil {
+				return raw.Split{}, err
+			}
+			return raw.Split{Ring: l.divert.Split.Ring.FD(), Rest: l.divert.Split.Rest.FD()}, nil
+		},
+	})
+	if err != nil {
+		lacks(fmt.Errorf("VXLAN is received by the host's IP stack, which is slower: %w", err))
+		l.endDiversion()
+	}
+	return l, nil
+}
+
+func (l *wireLink) endDiversion() error {
+	if l.divert == nil {
+		return nil
+	}
+	d := l.divert
+	l.divert = nil
+	return d.Close()
+}
+
+// Queues is as udp.Link has it.
+func (l *wireLink) Queues() []udp.FrameReader {
+	if l.reader == nil {
+		return nil
+	}
+	return []udp.FrameReader{l.reader}
+}
+
+// Close lets the host's stack have the packets first, so that none is lost.
+func (l *wireLink) Close() error {
+	err := l.endDiversion()
+	if l.reader != nil {
+		err = errors.Join(err, l.reader.Close())
+	}
+	return errors.Join(err, l.Sender.Close())
 }
 
 func openTap(etherType uint16, filter []bpf.RawInstruction) (udp.Tap, error) {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"vxgw/gateway/forward"
+	"vxgw/gateway/tables"
 	"vxgw/l2/frame"
+	"vxgw/l3/underlay/path"
 )
 
 // pathWork says which paths are to be asked for.
@@ -26,6 +29,12 @@ type paths struct {
 	want   atomic.Int32
 	kick   chan struct{}
 	narrow map[narrow]bool // what was warned of; the task's own
+
+	// links are the interfaces that packets are to be put on directly.
+	links atomic.Pointer[[]int]
+
+	mu    sync.Mutex                  // guards inUse
+	inUse map[path.Neighbour]struct{} // that packets go to past the host's stack
 }
 
 func newPaths() paths { return paths{kick: make(chan struct{}, 1)} }
@@ -70,7 +79,8 @@ func overhead(a netip.Addr) int {
 // each carries.
 func (g *Gateway) refreshPaths(w pathWork) {
 	s := g.tables.Snapshot()
-	fits := make(map[forward.VTEPID]int)
+	found := make(map[forward.VTEPID]tables.Path)
+	inUse := make(map[path.Neighbour]struct{})
 	var lost []netip.Addr
 	var why error
 	for i := range s.VTEPs {
@@ -78,25 +88,38 @@ func (g *Gateway) refreshPaths(w pathWork) {
 		if !v.Addr.IsValid() || w == freshPaths && v.MaxFrame != 0 && !g.isNarrowed(v) {
 			continue
 		}
-		n := 0
+		var is tables.Path
 		if v.IsGroup() {
-			n = g.groupFits(v.Addr)
+			is.MaxFrame = g.groupFits(v.Addr)
 		} else if p, err := g.edges.Host.Path(v.Addr, g.config().Underlay.Address); err != nil {
 			lost, why = append(lost, v.Addr), err
-		} else if mtu := g.pathMTUs.limit(v.Addr, p.MTU); mtu > 0 {
-			n = max(mtu-overhead(v.Addr), frame.HeaderLen)
+		} else {
+			is.MaxFrame = g.frameFits(v.Addr, p.MTU)
+			if is.Via = g.hopFor(s, p); is.Via != nil {
+				inUse[p.NextHop(v.Addr)] = struct{}{}
+			}
 		}
-		if n != v.MaxFrame {
-			fits[forward.VTEPID(i)] = n
+		if is.MaxFrame != v.MaxFrame || !sameHop(is.Via, v.Via) {
+			found[forward.VTEPID(i)] = is
 		}
 	}
 	if g.up.open.Load() {
 		g.tellLost(lost, why)
 	}
-	if len(fits) > 0 {
-		g.tables.SetPaths(fits)
+	if len(found) > 0 {
+		g.tables.SetPaths(found)
 	}
+	g.useHops(w, inUse)
 	g.warnNarrow()
+}
+
+// frameFits returns the longest inner frame, in bytes, for a path to a whose
+// route carries IP packets of mtu bytes; 0 when that is not known.
+func (g *Gateway) frameFits(a netip.Addr, mtu int) int {
+	if mtu = g.pathMTUs.limit(a, mtu); mtu <= 0 {
+		return 0
+	}
+	return max(mtu-overhead(a), frame.HeaderLen)
 }
 
 // tellLost names VTEPs that there is no path to, once for as long as they stay

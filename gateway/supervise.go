@@ -61,6 +61,9 @@ func (g *Gateway) everySecond(ticks int) {
 	g.pollEdges()
 	g.noticeLosses()
 	g.expirePathMTUs()
+	if ticks%confirmEvery == 0 {
+		g.confirmHops()
+	}
 	if ticks%int(pathsEvery/tickEvery) == 0 {
 		g.paths.ask(allPaths)
 	}
@@ -73,6 +76,7 @@ func (g *Gateway) reconcile() {
 		g.reconcilePort(p)
 	}
 	g.reconcileUplink()
+	g.reconcileLinks()
 	g.reconcileGroups()
 }
 

@@ -56,7 +56,7 @@ func (t *transmit) port(to forward.PortID, b []byte, o frame.Offload) {
 // vtep queues one VXLAN packet whose payload is head and body.
 func (t *transmit) vtep(to forward.VTEPID, d fdb.Domain, sport uint16, tos uint8, head, body []byte) {
 	t.dgrams = append(t.dgrams, underlay.Datagram{
-		To: t.snap.VTEPs[to].Addr, SourcePort: sport, TOS: tos, Head: head, Body: body,
+		To: t.snap.VTEPs[to].Addr, Via: t.snap.VTEPs[to].Via, SourcePort: sport, TOS: tos, Head: head, Body: body,
 	})
 	t.about = append(t.about, about{to, d, len(head) + len(body) - vxlanHeader})
 	if len(t.dgrams) >= flushAt {

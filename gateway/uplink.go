@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"vxgw/gateway/forward"
@@ -91,6 +92,18 @@ func (g *Gateway) startOverlay(lane int, q underlay.Reader) {
 		defer close(done)
 		w.run()
 	}()
+}
+
+// reapOverlay forgets workers whose queue has ended.
+func (g *Gateway) reapOverlay() {
+	u := &g.up
+	for i := len(u.done) - 1; i >= 0; i-- {
+		select {
+		case <-u.done[i]:
+			u.workers, u.done = slices.Delete(u.workers, i, i+1), slices.Delete(u.done, i, i+1)
+		default:
+		}
+	}
 }
 
 // explainOpen turns an error of OpenUnderlay into what an operator can act on.

@@ -100,6 +100,10 @@ type VTEP struct {
 	// that the path there carries unfragmented; 0: not known, send it.
 	MaxFrame int
 
+	// Via is where on the link packets to it go; nil: the host's stack sends
+	// them.
+	Via *underlay.Hop
+
 	Traffic *counters.Traffic
 }
 

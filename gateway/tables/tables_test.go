@@ -413,7 +413,7 @@ func TestSetPaths(t *testing.T) {
 	tb := tablesOf(t, base())
 	a, _ := tb.VTEP(addrA)
 	before := tb.Snapshot()
-	tb.SetPaths(map[forward.VTEPID]int{a: 1464, 9999: 1})
+	tb.SetPaths(map[forward.VTEPID]Path{a: {MaxFrame: 1464}, 9999: {MaxFrame: 1}})
 	if before.VTEPs[a].MaxFrame != 0 || tb.Snapshot().VTEPs[a].MaxFrame != 1464 {
 		t.Error("the path is not in the new snapshot alone")
 	}

@@ -8,6 +8,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l3/underlay"
 )
 
 type addr = netip.Addr
@@ -72,16 +73,21 @@ func (t *Tables) number(s *forward.Snapshot, a addr) forward.VTEPID {
 	return v
 }
 
-// SetPaths tells forwarding the longest inner frame that the path to each VTEP
-// carries; 0 where it is not known.
-func (t *Tables) SetPaths(maxFrame map[forward.VTEPID]int) {
+// Path is what is known of the path to a VTEP.
+type Path struct {
+	MaxFrame int           // the longest inner frame it carries, in bytes; 0: not known
+	Via      *underlay.Hop // nil: the host's stack is to send
+}
+
+// SetPaths tells forwarding of the paths to VTEPs.
+func (t *Tables) SetPaths(paths map[forward.VTEPID]Path) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.change(func(s *forward.Snapshot) {
 		s.VTEPs = clone(s.VTEPs)
-		for id, n := range maxFrame {
+		for id, p := range paths {
 			if int(id) < len(s.VTEPs) {
-				s.VTEPs[id].MaxFrame = n
+				s.VTEPs[id].MaxFrame, s.VTEPs[id].Via = p.MaxFrame, p.Via
 			}
 		}
 	})

@@ -26,9 +26,13 @@ func Send(fd uintptr, msgs []Msg) (int, unix.Errno) {
 	return call(unix.SYS_SENDMMSG, fd, msgs)
 }
 
+// call makes the system call without telling the scheduler. It never waits, but
+// a batch takes longer than the scheduler's patience with those that might: it
+// would give the processor away, and a worker would queue for one after every
+// batch.
 func call(number, fd uintptr, msgs []Msg) (int, unix.Errno) {
 	for {
-		n, _, errno := unix.Syscall6(number, fd, uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(number, fd, uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), unix.MSG_DONTWAIT, 0, 0)
 		if errno == 0 {
 			return int(n), 0
 		}

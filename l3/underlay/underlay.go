@@ -31,6 +31,11 @@ type Packet struct {
 	// Interface is the index of the interface that it came in by; 0: not known.
 	Interface int
 
+	// Noted says that Offload is known. It is of the inner frame, and counts from
+	// where that starts. Otherwise what a VTEP on this machine has left undone
+	// must be found out.
+	Noted bool
+
 	// Fragmented says that the kernel put it together from IP fragments. They
 	// are in Refused.Fragment already: whoever drops the packet for that
 	// reason does not count it again.
@@ -53,12 +58,20 @@ func NewPackets(n, size int) []Packet {
 // encapsulates once and addresses many times.
 type Datagram struct {
 	To         netip.Addr
+	Via        *Hop   // where to send it on the link; nil: the host's stack finds out
 	SourcePort uint16 // flow entropy
 	TOS        uint8  // DSCP and ECN
 	Head, Body []byte
 
 	// Status is written by WriteBatch.
 	Status frame.Status
+}
+
+// Hop is the next hop to a VTEP: where on which link a packet goes. It never
+// changes once made.
+type Hop struct {
+	Interface int       // index of the interface that it leaves by
+	From, To  frame.MAC // of the Ethernet header
 }
 
 // Refused counts what the kernel's stack or the socket refused before a packet
@@ -136,6 +149,14 @@ type Underlay interface {
 	// gone. The error is a *GroupError when some could not be joined; to call
 	// it again tries those again, and costs little where nothing has changed.
 	SetGroups(m Membership) error
+	// UseLinks names the interfaces, by index, that packets go by past the
+	// host's IP stack: Datagrams with a Hop out, and unicast packets in where
+	// that can be done. It returns the receive queues of those that are new;
+	// they end with the interface, or when it is not named any more. What goes
+	// by other ways goes by the stack. The error says which could not be opened;
+	// to call it again tries those again, and costs little where nothing has
+	// changed.
+	UseLinks(interfaces []int) ([]Reader, error)
 	// Refused returns the totals of all queues.
 	Refused() Refused
 	Close() error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"vxgw/l2/frame"
 	"vxgw/l3/ip"
@@ -272,14 +273,35 @@ func (r *routed) via(i int) {
 	must(r.t, r.ns.ReplaceRoute(netns.Route{To: far.String() + "/32", Via: fmt.Sprintf("192.0.2.%d", 1+i)}))
 }
 
+// follows waits until packets take the way by a router.
+func (r *routed) follows(router int) {
+	r.t.Helper()
+	at := captureOuter(r.t, r.routers[router], "up")
+	for deadline := time.Now().Add(patience); len(at.Frames()) == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("no packet goes by router %d", router)
+		}
+		from(r.t, r.hosts, "h1")(packet.Numbered(frame.Broadcast, h1MAC, firstFence+fences.Add(1)))
+	}
+}
+
 // A router on the way takes one from the TTL, and a route that changes is
 // followed without a restart: the next hop's MAC is the new one's.
 func TestRouteChange(t *testing.T) {
+	for _, bypass := range []bool{true, false} {
+		t.Run(fmt.Sprintf("bypass %v", bypass), func(t *testing.T) { testRouteChange(t, bypass) })
+	}
+}
+
+func testRouteChange(t *testing.T, bypass bool) {
 	t.Parallel()
 	r := newRouted(t)
-	r.start(settings{underlay: "ttl = 100", flood: `"203.0.113.34"`})
+	r.start(settings{underlay: fmt.Sprintf("ttl = 100\nbypass = %v", bypass), flood: `"203.0.113.34"`})
 	for i, step := range []int{0, 1, 0} {
 		r.via(step)
+		if bypass {
+			r.follows(step) // past the host's stack a route is followed as soon as it is heard of
+		}
 		at := [2]*netns.Capture{captureOuter(t, r.routers[0], "up"), captureOuter(t, r.routers[1], "up")}
 		atFar := [2]*netns.Capture{captureOuter(t, r.far, "down0"), captureOuter(t, r.far, "down1")}
 		first := uint32(100 * i)

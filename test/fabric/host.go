@@ -70,6 +70,9 @@ func (h *Host) Holder(a netip.Addr) (path.Link, bool) {
 	return l, ok
 }
 
+// Confirm is as gateway.Host has it. There is nobody to be told.
+func (h *Host) Confirm([]path.Neighbour) error { return nil }
+
 // Path is as gateway.Host has it.
 func (h *Host) Path(dst, _ netip.Addr) (path.Path, error) {
 	h.mu.Lock()

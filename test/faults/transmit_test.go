@@ -37,18 +37,20 @@ func TestRefusedByTheKernel(t *testing.T) {
 		size   int
 		reason string
 		says   []string
+
+		underlay string // more of [underlay]
 	}{
-		{"no route", noRoute(""), route, 100, "tx_failed", []string{"network is unreachable", "ip route get"}},
-		{"prohibit route", noRoute("prohibit"), route, 100, "tx_failed", []string{"prohibit route", "ip rule"}},
-		{"unreachable route", noRoute("unreachable"), route, 100, "tx_failed", []string{"unreachable route", "ip route get"}},
-		{"firewall", firewall, noFirewall, 100, "tx_failed", []string{"firewall", "nft list ruleset"}},
-		{"narrow underlay", mtu(600), mtu(1600), 1400, "too_big", []string{"raise"}},
+		{"no route", noRoute(""), route, 100, "tx_failed", []string{"network is unreachable", "ip route get"}, ""},
+		{"prohibit route", noRoute("prohibit"), route, 100, "tx_failed", []string{"prohibit route", "ip rule"}, ""},
+		{"unreachable route", noRoute("unreachable"), route, 100, "tx_failed", []string{"unreachable route", "ip route get"}, ""},
+		{"firewall", firewall, noFirewall, 100, "tx_failed", []string{"firewall", "nft list ruleset"}, "bypass = false"},
+		{"narrow underlay", mtu(600), mtu(1600), 1400, "too_big", []string{"raise"}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBed(t)
 			b.viaRouter(t)
-			d := start(t, b.gw, settings{flood: `"203.0.113.2"`})
+			d := start(t, b.gw, settings{flood: `"203.0.113.2"`, underlay: test.underlay})
 			b.pings(t)
 			test.spoil(t, b)
 			before := d.drops(test.reason, "access")

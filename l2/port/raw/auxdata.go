@@ -12,8 +12,8 @@ import (
 const auxdataLen = 20
 
 // controlLen is the room for the control messages of one frame, in bytes. The
-// one that is asked for takes 40.
-const controlLen = 64
+// two that are asked for take 72.
+const controlLen = 128
 
 // auxdata is what the kernel tells of a frame beside its bytes.
 type auxdata struct {
@@ -22,11 +22,17 @@ type auxdata struct {
 	snapped uint32 // bytes that a socket filter left of it
 	tci     uint16
 	tpid    uint16
+
+	// stamp is when the kernel took it in, in nanoseconds of its real-time clock;
+	// 0 where that was not asked for. It says which of two frames came first.
+	stamp uint64
 }
 
-// parseAuxdata finds PACKET_AUXDATA among the control messages of a frame.
-func parseAuxdata(control []byte) (a auxdata, ok bool) {
+// parseControl reads the control messages of a frame. It reports false when
+// PACKET_AUXDATA is not among them.
+func parseControl(control []byte) (a auxdata, ok bool) {
 	const header = unix.SizeofCmsghdr
+	var stamp uint64
 	for len(control) >= header {
 		n := controlMessageLen(control)
 		if n < header || n > uint64(len(control)) {
@@ -34,12 +40,16 @@ func parseAuxdata(control []byte) (a auxdata, ok bool) {
 		}
 		level := binary.NativeEndian.Uint32(control[header-8:])
 		kind := binary.NativeEndian.Uint32(control[header-4:])
-		if level == unix.SOL_PACKET && kind == unix.PACKET_AUXDATA && n >= header+auxdataLen {
-			return decodeAuxdata(control[header:n]), true
+		switch data := control[header:n]; {
+		case level == unix.SOL_PACKET && kind == unix.PACKET_AUXDATA && len(data) >= auxdataLen:
+			a, ok = decodeAuxdata(data), true
+		case level == unix.SOL_SOCKET && kind == unix.SO_TIMESTAMPNS_NEW && len(data) >= 16:
+			stamp = binary.NativeEndian.Uint64(data)*1e9 + binary.NativeEndian.Uint64(data[8:])
 		}
 		control = control[min(unix.CmsgSpace(int(n)-header), len(control)):]
 	}
-	return a, false
+	a.stamp = stamp
+	return a, ok
 }
 
 // controlMessageLen reads cmsg_len, a size_t.

@@ -54,11 +54,11 @@ func TestParseAuxdata(t *testing.T) {
 		{"too little data", controlMessage(unix.SOL_PACKET, unix.PACKET_AUXDATA, make([]byte, 8)), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, ok := parseAuxdata(c.control)
+			got, ok := parseControl(c.control)
 			if ok != c.ok {
 				t.Fatalf("found %v, want %v", ok, c.ok)
 			}
-			if want := (auxdata{1, 2, 3, 4, 5}); ok && got != want {
+			if want := (auxdata{status: 1, length: 2, snapped: 3, tci: 4, tpid: 5}); ok && got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -92,7 +92,7 @@ func FuzzParseAuxdata(f *testing.F) {
 	f.Add(controlMessage(unix.SOL_SOCKET, unix.SO_TIMESTAMP, make([]byte, 16)))
 	f.Add(make([]byte, 64))
 	f.Fuzz(func(t *testing.T, control []byte) {
-		got, ok := parseAuxdata(control)
+		got, ok := parseControl(control)
 		msgs, err := unix.ParseSocketControlMessage(control)
 		if err != nil {
 			return

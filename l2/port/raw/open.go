@@ -34,7 +34,7 @@ func (c Config) index() (int, error) {
 }
 
 // open makes a Port, asking for virtio-net headers by means of setVnet.
-func open(cfg Config, setVnet func(syscall.RawConn) error) (_ *Port, err error) {
+func open(cfg Config, setVnet func(socket) error) (_ *Port, err error) {
 	index, err := cfg.index()
 	if err != nil {
 		return nil, err
@@ -44,12 +44,10 @@ func open(cfg Config, setVnet func(syscall.RawConn) error) (_ *Port, err error) 
 	if err != nil {
 		return nil, err
 	}
-	tx, txRaw, err := listen(index, packet.Raw, nil)
-	if err != nil {
+	p.rx.rest.init(rx, rxRaw)
+	if p.tx, err = openSender(index); err != nil {
 		return nil, errors.Join(err, rx.Close())
 	}
-	p.tx, p.txRaw = tx, txRaw
-	p.rx.init(rx, rxRaw)
 	if err := p.setUp(cfg, index, setVnet); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -58,26 +56,33 @@ func open(cfg Config, setVnet func(syscall.RawConn) error) (_ *Port, err error) 
 
 // setUp sets the sockets' options and then, last, has frames come in: none is
 // ever queued that the options were not in force for.
-func (p *Port) setUp(cfg Config, index int, setVnet func(syscall.RawConn) error) error {
-	if err := mustBeEthernet(p.rx.raw); err != nil {
+func (p *Port) setUp(cfg Config, index int, setVnet func(socket) error) error {
+	rx := &p.rx.rest
+	if err := rx.setUp(cfg); err != nil {
 		return err
 	}
-	if err := setReceiveOptions(p.rx.raw); err != nil {
+	if err := cmp.Or(setVnet(rx.raw), setVnet(p.tx)); err != nil {
+		p.features.Offload = fmt.Errorf("no PACKET_VNET_HDR (%w): turn the offloads of %s and of what is behind it off: ethtool -K %s gro off lro off; ethtool -K PEER tx off tso off gso off", err, cfg.name(), cfg.name())
+	} else {
+		rx.vnetLen = vnetLen
+	}
+	p.features.ReceiveBuffer = setBuffer(rx.raw, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
+	p.features.SendBuffer = setBuffer(p.tx, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, cfg.SendBuffer)
+	p.features.Ring = p.rx.addRing(cfg, index)
+	return p.rx.bind(index)
+}
+
+// setUp sets the options of the receiving socket that it cannot do without.
+func (r *receiver) setUp(cfg Config) error {
+	if err := cmp.Or(mustBeEthernet(r.raw), setReceiveOptions(r.raw)); err != nil {
 		return err
 	}
 	if cfg.Promiscuous {
-		if err := p.rx.conn.SetPromiscuous(true); err != nil {
+		if err := r.conn.SetPromiscuous(true); err != nil {
 			return fmt.Errorf("promiscuous mode: %w", err)
 		}
 	}
-	if err := cmp.Or(setVnet(p.rx.raw), setVnet(p.txRaw)); err != nil {
-		p.features.Offload = fmt.Errorf("no PACKET_VNET_HDR (%w): turn the offloads of %s and of what is behind it off: ethtool -K %s gro off lro off; ethtool -K PEER tx off tso off gso off", err, cfg.name(), cfg.name())
-	} else {
-		p.rx.vnetLen = vnetLen
-	}
-	p.features.ReceiveBuffer = setBuffer(p.rx.raw, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
-	p.features.SendBuffer = setBuffer(p.txRaw, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, cfg.SendBuffer)
-	return bind(p.rx.raw, unix.ETH_P_ALL, index)
+	return nil
 }
 
 // listen makes a packet socket that belongs to an interface, or to all when
@@ -108,7 +113,7 @@ func explain(err error) error {
 }
 
 // bind has the frames of an EtherType come in.
-func bind(raw syscall.RawConn, etherType uint16, index int) error {
+func bind(raw socket, etherType uint16, index int) error {
 	return control(raw, func(fd int) error {
 		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(etherType), Ifindex: index})
 	})
@@ -121,8 +126,13 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
+// socket is something with a descriptor: a syscall.RawConn, or a Sender.
+type socket interface {
+	Control(f func(fd uintptr)) error
+}
+
 // control runs f with the socket's descriptor and returns its error.
-func control(raw syscall.RawConn, f func(fd int) error) error {
+func control(raw socket, f func(fd int) error) error {
 	var err error
 	if cerr := raw.Control(func(fd uintptr) { err = f(int(fd)) }); cerr != nil {
 		return cerr
@@ -130,8 +140,8 @@ func control(raw syscall.RawConn, f func(fd int) error) error {
 	return err
 }
 
-func setOption(raw syscall.RawConn, name string, option int) error {
-	err := control(raw, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_PACKET, option, 1) })
+func setOption(raw socket, name string, level, option int) error {
+	err := control(raw, func(fd int) error { return unix.SetsockoptInt(fd, level, option, 1) })
 	if err != nil {
 		return fmt.Errorf("set %s, which needs Linux 5.15 or newer: %w", name, err)
 	}
@@ -140,14 +150,14 @@ func setOption(raw syscall.RawConn, name string, option int) error {
 
 // setReceiveOptions asks for the kernel's notes on each frame, and for no copies
 // of what this machine itself sends.
-func setReceiveOptions(raw syscall.RawConn) error {
+func setReceiveOptions(raw socket) error {
 	return cmp.Or(
-		setOption(raw, "PACKET_AUXDATA", unix.PACKET_AUXDATA),
-		setOption(raw, "PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING),
+		setOption(raw, "PACKET_AUXDATA", unix.SOL_PACKET, unix.PACKET_AUXDATA),
+		setOption(raw, "PACKET_IGNORE_OUTGOING", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING),
 	)
 }
 
-func setVnetHeader(raw syscall.RawConn) error {
+func setVnetHeader(raw socket) error {
 	return control(raw, func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1)
 	})
@@ -155,7 +165,7 @@ func setVnetHeader(raw syscall.RawConn) error {
 
 // setBuffer sets a buffer's size past the system's limit where that is allowed
 // (CAP_NET_ADMIN), else up to it, and returns the size granted.
-func setBuffer(raw syscall.RawConn, force, plain, size int) (granted int) {
+func setBuffer(raw socket, force, plain, size int) (granted int) {
 	size = cmp.Or(size, DefaultBuffer)
 	_ = control(raw, func(fd int) error {
 		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) != nil {
@@ -169,7 +179,7 @@ func setBuffer(raw syscall.RawConn, force, plain, size int) (granted int) {
 }
 
 // mustBeEthernet refuses devices whose frames have no Ethernet header.
-func mustBeEthernet(raw syscall.RawConn) error {
+func mustBeEthernet(raw socket) error {
 	sa, err := address(raw)
 	if err != nil {
 		return err
@@ -180,7 +190,7 @@ func mustBeEthernet(raw syscall.RawConn) error {
 	return nil
 }
 
-func address(raw syscall.RawConn) (*unix.SockaddrLinklayer, error) {
+func address(raw socket) (*unix.SockaddrLinklayer, error) {
 	var sa unix.Sockaddr
 	err := control(raw, func(fd int) (err error) {
 		sa, err = unix.Getsockname(fd)

@@ -12,9 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"syscall"
-
-	"github.com/mdlayher/packet"
 
 	"vxgw/l2/frame"
 	"vxgw/l2/port"
@@ -36,13 +33,30 @@ type Config struct {
 
 	ReceiveBuffer int // bytes; 0: DefaultBuffer
 	SendBuffer    int // bytes; 0: DefaultBuffer
+
+	// Split loads the filters that share out frames between a ring and a socket
+	// beside it. nil: there is no ring, and every frame is read by system calls.
+	Split func(room int) (Split, error)
+
+	RingBytes int // memory of the ring; 0: DefaultBuffer
+	MTU       int // the device's, which slots of the ring are to take; 0: 1500
 }
+
+// Split is two socket filters, as descriptors of loaded eBPF programs. Of all
+// frames Ring takes those that are no super-frames and not longer than room
+// bytes, and Rest takes the others. They are the caller's to close, once Open has
+// returned.
+type Split struct{ Ring, Rest int }
 
 // Features is what the kernel granted of what Open asked for.
 type Features struct {
 	// Offload is nil when frames carry their checksum and super-frame notes in
 	// both directions. Otherwise it says why not and what to do about it.
 	Offload error
+
+	// Ring is nil when ordinary frames are read from memory shared with the
+	// kernel. Otherwise it says why they are not: more of them cost more.
+	Ring error
 
 	ReceiveBuffer int // bytes, on the scale of Config
 	SendBuffer    int // bytes, on the scale of Config
@@ -51,9 +65,8 @@ type Features struct {
 // Port is an access port. It implements port.Port.
 type Port struct {
 	// Set once.
-	rx       receiver
-	tx       *packet.Conn
-	txRaw    syscall.RawConn
+	rx       intake
+	tx       *Sender
 	features Features
 
 	closed atomic.Bool
@@ -74,8 +87,9 @@ func Open(cfg Config) (*Port, error) {
 }
 
 // ReadBatch is as port.Port has it. A buffer needs more than frame.Headroom
-// bytes; those in front of the frame are overwritten. The frames that
-// Unreadable counts are passed over.
+// bytes; those in front of the frame are overwritten. With a ring the buffers are
+// pointed to memory of the port's own instead. The frames that Unreadable counts
+// are passed over.
 //
 // A super-frame's Offload agrees with its IP header, and a checksum that a frame
 // needs lies within the frame. Where the kernel said otherwise GSO is GSOOther.
@@ -87,15 +101,11 @@ func (p *Port) Wake() { p.rx.wake() }
 // Unreadable returns how many frames there were, in all, that the kernel could
 // not hand over: super-frames of a kind that it has no words for, which are
 // UDP_SEGMENT before Linux 6.2, and SCTP.
-func (p *Port) Unreadable() uint64 { return p.rx.unreadable.Load() }
+func (p *Port) Unreadable() uint64 { return p.rx.rest.unreadable.Load() }
 
 // Overflows is as port.Port has it.
 func (p *Port) Overflows() (uint64, error) {
-	s, err := p.rx.conn.Stats() // reading the counters resets them
-	if err != nil {
-		return 0, err
-	}
-	return uint64(s.Drops), nil
+	return p.rx.overflows()
 }
 
 // CarriesOffload is as port.Port has it.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -529,7 +528,7 @@ func TestWithoutVnetHeaders(t *testing.T) {
 	full := openIn(t, w.b, Config{})
 	var p *Port
 	must(t, w.a.Do(func() (err error) {
-		p, err = open(Config{Interface: dev}, func(syscall.RawConn) error { return unix.ENOPROTOOPT })
+		p, err = open(Config{Interface: dev}, func(socket) error { return unix.ENOPROTOOPT })
 		return err
 	}))
 	defer p.Close()
@@ -566,18 +565,18 @@ func TestWithoutVnetHeaders(t *testing.T) {
 func TestUnreadableFrames(t *testing.T) {
 	a, b := newPair(t)
 	refusals := []unix.Errno{unix.EINVAL, unix.ENOMEM}
-	b.rx.receive = func(fd uintptr) bool {
+	b.rx.rest.receive = func(fd uintptr) bool {
 		if len(refusals) == 0 {
-			return b.rx.tryReceive(fd)
+			return b.rx.rest.tryReceive(fd)
 		}
-		b.rx.errno, refusals = refusals[0], refusals[1:]
+		b.rx.rest.errno, refusals = refusals[0], refusals[1:]
 		return true
 	}
 	send(t, a, makeFrame(100))
 	if got := newReader(t, b).next(isTest); got.Len != 100 || b.Unreadable() != 2 {
 		t.Errorf("%d bytes, %d unreadable", got.Len, b.Unreadable())
 	}
-	b.rx.receive = func(uintptr) bool { b.rx.errno = unix.EFAULT; return true }
+	b.rx.rest.receive = func(uintptr) bool { b.rx.rest.errno = unix.EFAULT; return true }
 	if err := readError(b); !errors.Is(err, unix.EFAULT) {
 		t.Errorf("an error of our own making: %v", err)
 	}
@@ -587,7 +586,7 @@ func TestUnreadableFrames(t *testing.T) {
 func TestFramesWithoutAuxdata(t *testing.T) {
 	a, b := newPair(t)
 	setAuxdata := func(on int) {
-		must(t, control(b.rx.raw, func(fd int) error {
+		must(t, control(b.rx.rest.raw, func(fd int) error {
 			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, on)
 		}))
 	}

@@ -32,8 +32,9 @@ type receiver struct {
 	// Set once.
 	conn    *packet.Conn
 	raw     syscall.RawConn
+	gate    gate                  // what is waited for: the socket itself, or what stands for it and others
 	vnetLen int                   // bytes of virtio-net header in front of each frame: vnetLen or 0
-	receive func(fd uintptr) bool // r.tryReceive, bound once: binding it allocates
+	receive func(fd uintptr) bool // what is done when the gate opens; bound once: binding it allocates
 
 	woken      atomic.Bool
 	closed     atomic.Bool
@@ -43,14 +44,22 @@ type receiver struct {
 	msgs    [port.BatchSize]mmsg.Msg
 	iovs    [port.BatchSize]unix.Iovec
 	control [port.BatchSize][controlLen]byte
-	asked   int        // messages that may be filled
-	got     int        // messages that were filled
-	errno   unix.Errno // why none was
-	down    bool       // the device was down when last heard of
+	stamps  [port.BatchSize]uint64 // when each frame came, see auxdata.stamp
+	asked   int                    // messages that may be filled
+	got     int                    // messages that were filled
+	errno   unix.Errno             // why none was
+	down    bool                   // the device was down when last heard of
+}
+
+// gate is something that a reader waits for.
+type gate struct {
+	raw   syscall.RawConn
+	until interface{ SetReadDeadline(time.Time) error }
 }
 
 func (r *receiver) init(conn *packet.Conn, raw syscall.RawConn) {
 	r.conn, r.raw = conn, raw
+	r.gate = gate{raw, conn}
 	r.receive = r.tryReceive
 	for i := range r.msgs {
 		h := &r.msgs[i].Hdr
@@ -106,7 +115,7 @@ func (r *receiver) wait() error {
 			return err
 		}
 	}
-	switch err := r.raw.Read(r.receive); {
+	switch err := r.gate.raw.Read(r.receive); {
 	case err == nil && r.errno == 0:
 		r.down = false
 		return nil
@@ -161,7 +170,7 @@ func (r *receiver) waitForDevice() error {
 	if !r.attached() {
 		return unix.ENODEV
 	}
-	if err := r.conn.SetReadDeadline(time.Now().Add(lookAgain)); err != nil {
+	if err := r.gate.until.SetReadDeadline(time.Now().Add(lookAgain)); err != nil {
 		return r.unlessClosed(err)
 	}
 	if r.woken.Load() {
@@ -174,7 +183,7 @@ func (r *receiver) waitForDevice() error {
 // lifted before the flag is taken; a wake in between only lets a later wait
 // expire for nothing.
 func (r *receiver) expired() error {
-	if err := r.conn.SetReadDeadline(time.Time{}); err != nil {
+	if err := r.gate.until.SetReadDeadline(time.Time{}); err != nil {
 		return r.unlessClosed(err)
 	}
 	if r.woken.Swap(false) {
@@ -193,7 +202,7 @@ func (r *receiver) unlessClosed(err error) error {
 // wake makes the current or else the next read return.
 func (r *receiver) wake() {
 	r.woken.Store(true)
-	_ = r.conn.SetReadDeadline(longAgo) // fails when closed, which wakes too
+	_ = r.gate.until.SetReadDeadline(longAgo) // fails when closed, which wakes too
 }
 
 func (r *receiver) close() error {
@@ -204,7 +213,7 @@ func (r *receiver) close() error {
 // harvest makes frames of the filled messages, at the front of bufs.
 func (r *receiver) harvest(bufs []frame.Buffer) (n int) {
 	for i := range bufs {
-		if !r.fill(&bufs[i], &r.msgs[i], r.control[i][:]) {
+		if !r.fill(&bufs[i], i, n) {
 			r.unreadable.Add(1)
 			continue
 		}
@@ -216,31 +225,38 @@ func (r *receiver) harvest(bufs []frame.Buffer) (n int) {
 	return n
 }
 
-// fill describes a received message as a frame. It reports false when the kernel
-// said too little for that: without auxdata a tagged frame looks untagged.
-func (r *receiver) fill(b *frame.Buffer, m *mmsg.Msg, control []byte) bool {
-	aux, ok := parseAuxdata(control[:min(int(m.Hdr.Controllen), len(control))])
+// fill describes message i as frame n. It reports false when the kernel said too
+// little for that: without auxdata a tagged frame looks untagged.
+func (r *receiver) fill(b *frame.Buffer, i, n int) bool {
+	m := &r.msgs[i]
+	aux, ok := parseControl(r.control[i][:min(int(m.Hdr.Controllen), controlLen)])
 	if !ok || int(m.Len) < r.vnetLen {
 		return false
 	}
 	b.Off = frame.Headroom
 	b.Len = int(m.Len) - r.vnetLen
-	b.Tag = aux.tag()
-	b.FullLen = max(int(aux.length), b.Len)
-	b.Truncated = m.Hdr.Flags&unix.MSG_TRUNC != 0 || aux.length > aux.snapped
-	b.Offload = r.offload(b, aux)
+	b.Truncated = m.Hdr.Flags&unix.MSG_TRUNC != 0
+	describe(b, aux, r.vnetLen)
+	r.stamps[n] = aux.stamp
 	return true
 }
 
-func (r *receiver) offload(b *frame.Buffer, aux auxdata) (o frame.Offload) {
-	if r.vnetLen > 0 {
-		o = decodeOffload(b.Mem[b.Off-vnetLen:b.Off], b.Bytes())
+// describe notes beside a frame what the kernel told of it. vnet is how many
+// bytes of virtio-net header are in front of it. Truncated may be set already.
+func describe(b *frame.Buffer, aux auxdata, vnet int) {
+	b.Tag = aux.tag()
+	b.FullLen = max(int(aux.length), b.Len)
+	b.Truncated = b.Truncated || aux.length > aux.snapped
+	b.Offload = frame.Offload{}
+	if vnet > 0 {
+		b.Offload = decodeOffload(b.Mem[b.Off-vnetLen:b.Off], b.Bytes())
 	}
-	if o.None() && aux.unfinished() {
-		return cannot
+	switch {
+	case b.Offload.None():
+		if aux.unfinished() {
+			b.Offload = cannot
+		}
+	case !b.Truncated:
+		finishSCTP(&b.Offload, b.Bytes())
 	}
-	if !b.Truncated {
-		finishSCTP(&o, b.Bytes())
-	}
-	return o
 }

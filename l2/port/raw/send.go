@@ -20,8 +20,6 @@ var (
 // sending is what it takes to send one batch. Workers take one each from a pool,
 // so that they neither wait for one another nor allocate.
 type sending struct {
-	run func(fd uintptr) // s.send, bound once: binding it allocates
-
 	msgs    [port.BatchSize]mmsg.Msg
 	iovs    [port.BatchSize][2]unix.Iovec // virtio-net header, frame
 	headers [port.BatchSize][vnetLen]byte
@@ -32,7 +30,6 @@ type sending struct {
 
 var sendings = sync.Pool{New: func() any {
 	s := &sending{}
-	s.run = s.send
 	for i := range s.msgs {
 		s.iovs[i][0].Base = &s.headers[i][0]
 		s.iovs[i][0].SetLen(vnetLen)
@@ -62,13 +59,9 @@ func (p *Port) write(s *sending, out []frame.Out) error {
 	if s.n == 0 {
 		return err
 	}
-	// Control, unlike Write, lets any number in at a time.
-	if cerr := p.txRaw.Control(s.run); cerr != nil {
-		s.settle(0, frame.Down)
-		if p.closed.Load() {
-			return net.ErrClosed
-		}
-		return cerr
+	s.send(p.tx)
+	if s.errno != 0 && p.closed.Load() {
+		return net.ErrClosed
 	}
 	if s.errno != 0 {
 		return s.errno
@@ -111,9 +104,9 @@ func (s *sending) add(o *frame.Out, vnet bool) {
 
 // send sends the messages. The kernel stops at the first that fails; the others
 // are sent all the same, unless the failure is theirs as well.
-func (s *sending) send(fd uintptr) {
+func (s *sending) send(tx *Sender) {
 	for next := 0; next < s.n; {
-		n, errno := mmsg.Send(fd, s.msgs[next:s.n])
+		n, errno := tx.Send(s.msgs[next:s.n])
 		if errno == 0 {
 			for _, f := range s.frames[next : next+n] {
 				f.Status = frame.Sent

@@ -90,6 +90,9 @@ func (v *VTEP) LimitGroups(n int) {
 	v.limit = n
 }
 
+// UseLinks is as underlay.Underlay has it. Every packet takes the same way here.
+func (v *VTEP) UseLinks([]int) ([]underlay.Reader, error) { return nil, nil }
+
 // Queues returns the receive queues. A flow, which is one sender and one source
 // port, stays on its queue.
 func (v *VTEP) Queues() []underlay.Conn { return v.conns }

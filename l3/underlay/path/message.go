@@ -59,6 +59,7 @@ func parseLink(b []byte) (device, bool) {
 		AdminUp:   flags&unix.IFF_UP != 0,
 		Loopback:  flags&unix.IFF_LOOPBACK != 0,
 		Multicast: flags&unix.IFF_MULTICAST != 0,
+		Ethernet:  binary.NativeEndian.Uint16(b[2:]) == unix.ARPHRD_ETHER,
 	}}
 	oper, elsewhere := uint8(operUnknown), false
 	for typ, v := range attrs(b[unix.SizeofIfInfomsg:]) {

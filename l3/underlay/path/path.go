@@ -22,6 +22,7 @@ type Link struct {
 	Carrier   bool // frames can pass: the driver has a carrier, and the link is not dormant or waiting for a lower layer (RFC 2863)
 	Loopback  bool
 	Multicast bool   // it carries multicast (IFF_MULTICAST)
+	Ethernet  bool   // its frames have an Ethernet header
 	Kind      string // "veth", "vxlan", "bridge" and so on; "" for hardware
 	Master    string // the bridge, bond, team or VRF it belongs to; "": none
 
@@ -33,6 +34,20 @@ type Link struct {
 	Downs uint64
 }
 
+// Neighbour is a host on a link.
+type Neighbour struct {
+	Interface int // index of the link
+	Addr      netip.Addr
+}
+
+// NextHop returns who a packet to dst is handed to first.
+func (p Path) NextHop(dst netip.Addr) Neighbour {
+	if p.Via.IsValid() {
+		dst = p.Via
+	}
+	return Neighbour{p.LinkIndex, dst}
+}
+
 // Path is how packets to an address leave the host.
 type Path struct {
 	// MTU is the longest IP packet the path carries, in bytes: that of the
@@ -41,6 +56,7 @@ type Path struct {
 	MTU       int
 	Via       netip.Addr // next hop; the zero Addr when the destination is on the link
 	MAC       frame.MAC  // of the next hop; zero while the kernel has not resolved it
+	Plain     bool       // packets go out as they are, without a tunnel or label of the route's own
 	Link      string
 	LinkIndex int
 }

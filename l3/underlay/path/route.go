@@ -71,6 +71,7 @@ func (m *Monitor) describe(dst netip.Addr, r *netlink.Route) (Path, error) {
 		return Path{}, fmt.Errorf("path to %v: %w", dst, err)
 	}
 	p := Path{MTU: link.MTU, Via: nextHop(r), Link: link.Name, LinkIndex: link.Index}
+	p.Plain = r.Type == unix.RTN_UNICAST && r.Encap == nil && r.NewDst == nil
 	if r.MTU > 0 {
 		p.MTU = min(p.MTU, r.MTU)
 	}
@@ -110,4 +111,34 @@ func (m *Monitor) linkByIndex(index int) (Link, error) {
 	}
 	a := link.Attrs()
 	return Link{Name: a.Name, Index: a.Index, MTU: a.MTU}, nil
+}
+
+// Confirm tells the kernel that packets are sent to these neighbours by others
+// than itself. It then asks those that it has not heard of for a while whether
+// they are still there (Neighbour Unreachability Detection, RFC 4861 section 7.3,
+// which Linux has for ARP too), and a neighbour that it does not know it looks
+// for. The error wraps unix.EPERM without CAP_NET_ADMIN.
+func (m *Monitor) Confirm(inUse []Neighbour) error {
+	m.requests.RLock()
+	defer m.requests.RUnlock()
+	if m.handle == nil {
+		return os.ErrClosed
+	}
+	var errs []error
+	for _, n := range inUse {
+		err := m.handle.NeighSet(&netlink.Neigh{
+			LinkIndex: n.Interface, Family: family(n.Addr), IP: n.Addr.AsSlice(), Flags: netlink.NTF_USE, State: unix.NUD_NONE,
+		})
+		if err != nil && !errors.Is(err, unix.ENODEV) { // the link is gone, and its paths soon are
+			errs = append(errs, fmt.Errorf("neighbour %v: %w", n.Addr, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
 }

@@ -24,7 +24,8 @@ type conn struct {
 	rxRaw    syscall.RawConn
 	txRaw    syscall.RawConn
 	headers  headers
-	ownCount bool // nobody else counts fragments
+	links    *links // that packets are sent by directly; shared by all queues
+	ownCount bool   // nobody else counts fragments
 
 	in        receiver      // the reader's own
 	fragments atomic.Uint64 // packets that came in fragments
@@ -37,8 +38,8 @@ type conn struct {
 
 var _ underlay.Conn = (*conn)(nil)
 
-func openConn(cfg *Config, queue int) (c *conn, err error) {
-	c = &conn{headers: newHeaders(cfg), ownCount: cfg.OpenTap == nil}
+func openConn(cfg *Config, queue int, l *links) (c *conn, err error) {
+	c = &conn{headers: newHeaders(cfg), links: l, ownCount: cfg.OpenTap == nil}
 	c.in.init()
 	if c.rx, err = listenUDP(cfg, queue); err != nil {
 		return nil, fmt.Errorf("receive socket: %w", err)

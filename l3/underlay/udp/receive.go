@@ -80,6 +80,7 @@ func (r *receiver) fill(pkts []underlay.Packet) (fragmented int) {
 		if h.Flags&unix.MSG_TRUNC != 0 {
 			p.Truncated, p.FullLen = true, 0
 		}
+		p.Noted = false
 		p.From, p.FromPort = source(&r.names[i])
 		a := parseControl(r.control[i][:min(int(h.Controllen), controlLen)])
 		p.TOS, p.Fragmented, p.Interface, p.Group = a.tos, a.fragmented, a.ifindex, a.group

@@ -29,7 +29,8 @@ type sending struct {
 	last  unix.Errno         // the last error
 	about *underlay.Datagram // what it was about
 
-	sum summed
+	sum     summed
+	framing *framing // what goes by links; nil: nothing did yet
 }
 
 var sendings = sync.Pool{New: func() any {
@@ -52,7 +53,10 @@ func (c *conn) WriteBatch(dgrams []underlay.Datagram) error {
 	defer s.release()
 	for len(dgrams) > 0 {
 		n := min(len(dgrams), underlay.BatchSize)
-		s.load(&c.headers, dgrams[:n], c.groups.Load())
+		s.load(c, dgrams[:n])
+		if s.framing != nil && s.framing.n > 0 {
+			s.sendFrames()
+		}
 		if s.n > 0 {
 			// Control, unlike Write, lets any number in at a time.
 			if err := c.txRaw.Control(s.run); err != nil {
@@ -81,14 +85,19 @@ func abandon(dgrams []underlay.Datagram, err error) error {
 // release forgets the datagrams and gives s back.
 func (s *sending) release() {
 	clear(s.dgrams[:])
+	if s.framing != nil {
+		s.framing.release()
+		s.framing = nil
+	}
 	s.about, s.last, s.sum = nil, 0, summed{}
 	sendings.Put(s)
 }
 
 // load makes messages of the datagrams that can be sent, and settles the others.
-// groups is whether some can go to multicast groups: the kernel would send them
-// by an interface of its own choice.
-func (s *sending) load(h *headers, dgrams []underlay.Datagram, groups bool) {
+// Without an interface for groups the kernel would send those by one of its own
+// choice.
+func (s *sending) load(c *conn, dgrams []underlay.Datagram) {
+	h, groups := &c.headers, c.groups.Load()
 	s.n = 0
 	for i := range dgrams {
 		d := &dgrams[i]
@@ -101,6 +110,10 @@ func (s *sending) load(h *headers, dgrams []underlay.Datagram, groups bool) {
 		case !groups && d.To.IsMulticast():
 			s.refused(d, unix.ENODEV)
 		default:
+			if link := c.links.find(d.Via); link != nil {
+				s.frame(c, d, n, link)
+				continue
+			}
 			s.add(h, d, n)
 		}
 	}

@@ -62,6 +62,10 @@ type Config struct {
 	// together from fragments and not the fragments.
 	OpenTap func(etherType uint16, filter []bpf.RawInstruction) (Tap, error)
 
+	// OpenLink opens an interface that packets are to go by past the host's IP
+	// stack: see UseLinks. nil: all of them go by the stack.
+	OpenLink func(index int) (Link, error)
+
 	// OnTooBig is told that a router on the way to a VTEP dropped a packet of
 	// ours, and how long an IP packet there may be: mtu in bytes, at least 576
 	// for IPv4 and 1280 for IPv6, and less than what was sent (RFC 1191, RFC
@@ -82,14 +86,16 @@ type Underlay struct {
 	conns  []*conn
 	queues []underlay.Conn
 	groups *groupQueue
+	links  links
 	stats  *stack
 	tap    *watch   // nil: no tap
 	icmp   *tooBigs // nil: nobody listens to routers
 
-	mu      sync.Mutex // guards what follows
-	sendsBy int        // index of the interface that packets to groups leave by
-	refused underlay.Refused
-	closed  bool
+	mu       sync.Mutex // guards what follows
+	sendsBy  int        // index of the interface that packets to groups leave by
+	overflow uint64     // packets that a socket had no room for
+	refused  underlay.Refused
+	closed   bool
 }
 
 var _ underlay.Underlay = (*Underlay)(nil)
@@ -106,6 +112,7 @@ func Open(cfg Config) (*Underlay, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	u := &Underlay{}
+	u.links.cfg = &cfg
 	if err := u.open(&cfg); err != nil {
 		return nil, errors.Join(cfg.explain(err), u.Close())
 	}
@@ -117,7 +124,7 @@ func (u *Underlay) open(cfg *Config) (err error) {
 		return err
 	}
 	for i := range cfg.Queues {
-		c, err := openConn(cfg, i)
+		c, err := openConn(cfg, i, &u.links)
 		if err != nil {
 			return err
 		}
@@ -199,6 +206,19 @@ func (u *Underlay) sendGroupsBy(index int) error {
 	return nil
 }
 
+// UseLinks is as underlay.Underlay has it.
+func (u *Underlay) UseLinks(interfaces []int) ([]underlay.Reader, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return nil, net.ErrClosed
+	}
+	if u.links.cfg.OpenLink == nil {
+		return nil, nil
+	}
+	return u.links.use(interfaces)
+}
+
 // Refused returns the totals of all queues.
 //
 // The kernel counts wrong checksums for a whole network namespace only, so
@@ -224,13 +244,15 @@ func (u *Underlay) count() {
 	drops += u.groups.dropped()
 	fragments += u.groups.fragments.Load()
 	if s, ok := u.stats.read(); ok {
-		u.refused.Overflow = max(u.refused.Overflow, min(drops, s.overflow))
-		u.refused.Checksum = max(u.refused.Checksum, s.checksum)
+		u.overflow = max(u.overflow, min(drops, s.overflow))
+		u.refused.Checksum = max(u.refused.Checksum, s.checksum+u.links.refused.checksum.Load())
 	}
+	u.refused.Overflow = u.overflow + u.links.overflows()
+	u.refused.Malformed = u.links.refused.malformed.Load()
 	u.refused.Fragment = fragments
 	if u.tap != nil {
 		u.refused.Fragment = u.tap.fragments.Load()
-		u.refused.Malformed = u.tap.malformed.Load()
+		u.refused.Malformed += u.tap.malformed.Load()
 	}
 }
 
@@ -256,6 +278,8 @@ func (u *Underlay) Close() error {
 	for _, c := range u.conns {
 		errs = append(errs, c.Close())
 	}
+	_, err := u.links.use(nil)
+	errs = append(errs, err)
 	if u.tap != nil {
 		errs = append(errs, u.tap.close())
 	}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+
+	"vxgw/gateway/forward"
+	"vxgw/l3/underlay"
+	"vxgw/l3/underlay/path"
+)
+
+// hopFor returns where packets go on the link that take path p; nil where only
+// the host's stack can send them: the next hop is not resolved yet (the stack
+// asks for it), the link is no Ethernet, or the route wraps packets up itself.
+func (g *Gateway) hopFor(s *forward.Snapshot, p path.Path) *underlay.Hop {
+	if !g.config().Underlay.Bypass || !p.Plain || p.MAC.IsZero() || s.IsAccess(p.LinkIndex) {
+		return nil
+	}
+	l, ok := g.edges.Host.Link(p.Link)
+	if !ok || l.Index != p.LinkIndex || !l.Ethernet || l.Loopback || l.MAC.IsZero() || !l.AdminUp || !l.Carrier {
+		return nil
+	}
+	return &underlay.Hop{Interface: l.Index, From: l.MAC, To: p.MAC}
+}
+
+// sameHop reports whether two hops are the same, or both nil.
+func sameHop(a, b *underlay.Hop) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// confirmEvery is how often, in seconds, the host's stack is told which next hops
+// are in use. What goes past the stack it does not see; told so, it makes sure
+// that they are still there, as it does for those that it sends to itself. It
+// doubts an answer after some 30 seconds (RFC 4861 section 10).
+const confirmEvery = 10
+
+// useHops remembers which neighbours packets are sent to directly, and which
+// interfaces by. Of fresh paths alone it only learns of more.
+func (g *Gateway) useHops(w pathWork, inUse map[path.Neighbour]struct{}) {
+	p := &g.paths
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w == freshPaths {
+		maps.Copy(inUse, p.inUse)
+	}
+	p.inUse = inUse
+	var links []int
+	for n := range inUse {
+		if !slices.Contains(links, n.Interface) {
+			links = append(links, n.Interface)
+		}
+	}
+	slices.Sort(links)
+	if was := p.links.Swap(&links); was == nil || !slices.Equal(*was, links) {
+		g.nudge()
+	}
+}
+
+// confirmHops tells the host's stack which next hops are in use.
+func (g *Gateway) confirmHops() {
+	g.paths.mu.Lock()
+	hops := slices.Collect(maps.Keys(g.paths.inUse))
+	g.paths.mu.Unlock()
+	if err := g.edges.Host.Confirm(hops); err != nil {
+		g.trouble.once("confirm", "the host cannot be told that next hops are in use: one that dies is noticed late", "err", err)
+	}
+}
+
+// reconcileLinks has packets go by the interfaces of their paths, and by the one
+// that holds the VTEP address. It needs Gateway.mu.
+func (g *Gateway) reconcileLinks() {
+	links := g.paths.links.Load()
+	if g.up.dev == nil || links == nil || !g.config().Underlay.Bypass {
+		return
+	}
+	use := *links
+	if l, ok := g.edges.Host.Holder(g.config().Underlay.Address); ok && l.Ethernet && !l.Loopback && !slices.Contains(use, l.Index) {
+		use = append(slices.Clone(use), l.Index)
+	}
+	g.reapOverlay()
+	queues, err := g.up.dev.UseLinks(use)
+	if err != nil {
+		g.trouble.once("links", "VXLAN goes by the host's IP stack, which is slower", "err", err)
+	}
+	for _, q := range queues {
+		g.startOverlay(len(g.up.workers), q)
+	}
+}
