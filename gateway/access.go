@@ -13,12 +13,13 @@ import (
 	"vxgw/l2/port"
 )
 
-// accessWorker carries the frames that come in on one access port. Everything
+// accessWorker carries the frames that come in by one queue of an access port. Everything
 // it holds is its own.
 type accessWorker struct {
 	gw   *Gateway
 	id   forward.PortID
 	dev  port.Port
+	rx   port.Reader // the queue of dev that it reads
 	bufs []frame.Buffer
 
 	// heard is set when spanning tree was heard on a port that is to be shut
@@ -37,9 +38,9 @@ type accessWorker struct {
 	now  uint32
 }
 
-func newAccessWorker(gw *Gateway, id forward.PortID, dev port.Port, heard *atomic.Bool) *accessWorker {
-	w := &accessWorker{gw: gw, id: id, dev: dev, heard: heard, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
-	w.tx = newTransmit(gw, int(id), &w.tally)
+func newAccessWorker(gw *Gateway, id forward.PortID, lane int, dev port.Port, rx port.Reader, heard *atomic.Bool) *accessWorker {
+	w := &accessWorker{gw: gw, id: id, dev: dev, rx: rx, heard: heard, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
+	w.tx = newTransmit(gw, lane, &w.tally)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
 	return w
 }
@@ -48,7 +49,7 @@ func newAccessWorker(gw *Gateway, id forward.PortID, dev port.Port, heard *atomi
 // only waited for: the same socket carries on when it is up again.
 func (w *accessWorker) run() {
 	for {
-		n, err := w.dev.ReadBatch(w.bufs)
+		n, err := w.rx.ReadBatch(w.bufs)
 		w.beat.tick()
 		switch {
 		case n > 0:

@@ -26,8 +26,11 @@ func (g *Gateway) Alive() func() bool {
 			wake()
 		}
 		for _, p := range g.ports {
-			if p.worker != nil && !p.ended() {
-				look(&p.worker.beat, p.dev.Wake)
+			if p.dev == nil || p.hasEnded() {
+				continue
+			}
+			for _, w := range p.workers {
+				look(&w.beat, w.rx.Wake)
 			}
 		}
 		g.reapOverlay()

@@ -33,6 +33,7 @@ type sinkConn struct {
 }
 
 func (s sinkPort) CarriesOffload() bool { return false }
+func (s sinkPort) Lacks() error         { return nil }
 
 func (s sinkPort) WriteBatch(out []frame.Out) error {
 	s.frames += len(out)
@@ -120,7 +121,7 @@ vlan = 10
 		b.tables.SetPort(p.id, tables.PortState{Dev: sinkPort{sink: &b.sink}, Up: true, MTU: 1500})
 	}
 	b.tables.SetUplinks([]underlay.Conn{sinkConn{sink: &b.sink}})
-	b.access = newAccessWorker(b.Gateway, b.ports[0].id, sinkPort{sink: &b.sink}, &b.ports[0].bpduSeen)
+	b.access = newAccessWorker(b.Gateway, b.ports[0].id, 0, sinkPort{sink: &b.sink}, sinkPort{sink: &b.sink}, &b.ports[0].bpduSeen)
 	b.overlay = newOverlayWorker(b.Gateway, 0, sinkConn{sink: &b.sink})
 	d := b.tables.Snapshot().VNIs[1000]
 	v, _ := b.tables.VTEP(peerAddr)

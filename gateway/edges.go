@@ -41,11 +41,17 @@ type UnderlayOptions struct {
 	Lacks    func(error)
 }
 
+// PortOptions is how an access port is to be opened.
+type PortOptions struct {
+	Queues    int // receive queues
+	RingBytes int // memory for frames that wait to be read
+}
+
 // Edges is everything of the outside world that a Gateway touches, so that
 // whole gateways can meet in one test, in memory.
 type Edges struct {
 	Host         Host
-	OpenPort     func(path.Link) (port.Port, error)
+	OpenPort     func(path.Link, PortOptions) (port.Port, error)
 	OpenUnderlay func(UnderlayOptions) (underlay.Underlay, error)
 
 	// PortTaken reports whether an error of OpenUnderlay means that somebody

@@ -72,7 +72,7 @@ func (g *Gateway) reconcileLinks() {
 		return
 	}
 	use := *links
-	if l, ok := g.edges.Host.Holder(g.config().Underlay.Address); ok && l.Ethernet && !l.Loopback && !slices.Contains(use, l.Index) {
+	if l, ok := g.edges.Host.Holder(g.config().Underlay.Address); ok && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
 		use = append(slices.Clone(use), l.Index)
 	}
 	g.reapOverlay()

@@ -34,10 +34,10 @@ func Linux() (Edges, error) {
 	}, nil
 }
 
-func openPort(l path.Link) (port.Port, error) {
+func openPort(l path.Link, o PortOptions) (port.Port, error) {
 	var split *xdp.Split
 	p, err := raw.Open(raw.Config{
-		Interface: l.Name, Index: l.Index, Promiscuous: true, MTU: l.MTU,
+		Interface: l.Name, Index: l.Index, Promiscuous: true, MTU: l.MTU, Queues: o.Queues, RingBytes: o.RingBytes,
 		Split: func(room int) (raw.Split, error) {
 			s, err := xdp.NewSplit(room)
 			if err != nil {
@@ -59,7 +59,7 @@ func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
 		DF: o.DF, Checksum: o.Checksum, ZeroChecksum6: o.ZeroChecksum6,
 		OpenTap: openTap, OnTooBig: o.OnTooBig, Lacks: o.Lacks,
 		OpenLink: func(index int) (udp.Link, error) {
-			return openLink(index, netip.AddrPortFrom(o.Address, o.Port), o.Lacks)
+			return openLink(index, o)
 		},
 	})
 }
@@ -71,25 +71,25 @@ type wireLink struct {
 	divert *xdp.Diversion
 }
 
-// openLink opens an interface for the VTEP at the given address. What is missing
-// for receiving lacks is told.
-func openLink(index int, vtep netip.AddrPort, lacks func(error)) (udp.Link, error) {
+// openLink opens an interface for a VTEP. What is missing for receiving o.Lacks is
+// told.
+func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 	l := &wireLink{}
 	var err error
 	if l.Sender, err = raw.OpenSender(index); err != nil {
 		return nil, err
 	}
 	l.reader, err = raw.OpenReader(raw.Config{
-		Index: index,
+		Index: index, Queues: o.Queues,
 		Split: func(room int) (_ raw.Split, err error) {
-			if l.divert, err = xdp.Divert(index, vtep, room); err != nil {
+			if l.divert, err = xdp.Divert(index, netip.AddrPortFrom(o.Address, o.Port), room); err != nil {
 				return raw.Split{}, err
 			}
 			return raw.Split{Ring: l.divert.Split.Ring.FD(), Rest: l.divert.Split.Rest.FD()}, nil
 		},
 	})
 	if err != nil {
-		lacks(fmt.Errorf("VXLAN is received by the host's IP stack, which is slower: %w", err))
+		o.Lacks(fmt.Errorf("VXLAN is received by the host's IP stack, which is slower: %w", err))
 		l.endDiversion()
 	}
 	return l, nil
@@ -109,7 +109,11 @@ func (l *wireLink) Queues() []udp.FrameReader {
 	if l.reader == nil {
 		return nil
 	}
-	return []udp.FrameReader{l.reader}
+	var all []udp.FrameReader
+	for _, q := range l.reader.Queues() {
+		all = append(all, q)
+	}
+	return all
 }
 
 // Close lets the host's stack have the packets first, so that none is lost.

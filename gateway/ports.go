@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"vxgw/config"
@@ -30,11 +31,13 @@ type portState struct {
 	state  State
 	reason string // why it is not up
 
-	link   path.Link
-	told   tables.PortState // what forwarding was told last
-	dev    port.Port
-	worker *accessWorker
-	done   chan struct{} // closed when worker has ended
+	link    path.Link
+	told    tables.PortState // what forwarding was told last
+	dev     port.Port
+	workers []*accessWorker // one for each of dev's queues
+	done    chan struct{}   // closed when one of them has ended
+	ended   sync.WaitGroup
+	queues  int // that dev was asked for
 
 	bpduSeen   atomic.Bool // shut down by spanning tree; a worker sets it
 	unreadable uint64      // what was added to the ledger already, of dev
@@ -48,7 +51,7 @@ func (g *Gateway) newPort(c config.Port) *portState {
 // reconcilePort opens, closes or follows one port.
 func (g *Gateway) reconcilePort(p *portState) {
 	link, ok := g.edges.Host.Link(p.cfg.Interface)
-	if p.dev != nil && (!ok || link.Index != p.link.Index || p.ended()) {
+	if p.dev != nil && (!ok || link.Index != p.link.Index || p.hasEnded() || p.queues < g.queuesFor(link)) {
 		g.closePort(p)
 	}
 	if !ok {
@@ -84,7 +87,7 @@ func (g *Gateway) isUnderlay(name string) bool {
 	return name == g.config().Underlay.Interface || held && holder.Name == name
 }
 
-func (p *portState) ended() bool {
+func (p *portState) hasEnded() bool {
 	select {
 	case <-p.done:
 		return true
@@ -94,18 +97,42 @@ func (p *portState) ended() bool {
 }
 
 func (g *Gateway) openPort(p *portState, link path.Link) bool {
-	dev, err := g.edges.OpenPort(link)
+	p.queues = g.queuesFor(link)
+	dev, err := g.edges.OpenPort(link, PortOptions{Queues: p.queues, RingBytes: g.ringBytes()})
 	if err != nil {
 		g.setState(p, Refused, fmt.Sprintf("cannot open %s: %v", link.Name, err))
 		return false
 	}
 	p.link, p.dev, p.done, p.unreadable = link, dev, make(chan struct{}), 0
-	p.worker = newAccessWorker(g, p.id, dev, &p.bpduSeen)
-	go func(w *accessWorker, done chan struct{}) {
-		defer close(done)
-		w.run()
-	}(p.worker, p.done)
+	done, once := p.done, new(sync.Once)
+	for i, q := range dev.Queues() {
+		w := newAccessWorker(g, p.id, int(p.id)+i, dev, q, &p.bpduSeen)
+		p.workers = append(p.workers, w)
+		p.ended.Go(func() {
+			defer once.Do(func() { close(done) })
+			w.run()
+		})
+	}
 	return true
+}
+
+// queuesFor returns how many receive queues a port is to have: the workers are
+// shared out among the ports. The kernel shares out the frames of an interface
+// that is up only.
+func (g *Gateway) queuesFor(l path.Link) int {
+	if !l.AdminUp {
+		return 1
+	}
+	ports := max(len(g.config().Ports), 1)
+	return (g.workers() + ports - 1) / ports
+}
+
+// ringMemory is what the rings of all ports take together, in bytes.
+const ringMemory = 64 << 20
+
+// ringBytes returns how much of it a port gets.
+func (g *Gateway) ringBytes() int {
+	return min(max(ringMemory/max(len(g.config().Ports), 1), 256<<10), 4<<20)
 }
 
 // followLink tells forwarding whether the port carries frames, when that is
@@ -152,8 +179,8 @@ func (g *Gateway) closePort(p *portState) {
 	if err := p.dev.Close(); err != nil {
 		g.log.Debug("closing a port", "port", p.cfg.Interface, "err", err)
 	}
-	<-p.done
-	p.dev, p.worker, p.done, p.told = nil, nil, nil, tables.PortState{}
+	p.ended.Wait()
+	p.dev, p.workers, p.done, p.told = nil, nil, nil, tables.PortState{}
 	p.bpduSeen.Store(false)
 	p.state = "" // whatever comes next is news
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 	"sort"
@@ -9,6 +10,7 @@ import (
 	"vxgw/gateway/api"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
+	"vxgw/l2/port"
 )
 
 var _ api.Source = (*Gateway)(nil)
@@ -233,7 +235,7 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 	for _, p := range g.ports {
 		row := api.DatapathRow{Mode: "raw", Interface: p.cfg.Interface, Attached: p.dev != nil, Reason: p.reason}
 		if p.dev != nil && p.reason == "" {
-			row.Reason = rawPort(p.dev.CarriesOffload())
+			row.Reason = describePort(p.dev)
 		}
 		rows = append(rows, row)
 	}
@@ -243,11 +245,16 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 	return append(rows, g.uplinkRow())
 }
 
-func rawPort(offload bool) string {
-	if offload {
-		return "AF_PACKET, with checksum and segmentation offload (virtio-net headers)"
+// describePort says how frames come from and go to a port.
+func describePort(dev port.Port) string {
+	how := "AF_PACKET"
+	if n := len(dev.Queues()); n > 1 {
+		how = fmt.Sprintf("AF_PACKET, %d queues", n)
 	}
-	return "AF_PACKET, without offloads: the kernel gives no virtio-net headers"
+	if err := dev.Lacks(); err != nil {
+		return fmt.Sprintf("%s; %v", how, err)
+	}
+	return how + ", rings, with checksum and segmentation offload (virtio-net headers)"
 }
 
 func (g *Gateway) uplinkRow() api.DatapathRow {

@@ -4,7 +4,6 @@ package xdp
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -26,11 +25,12 @@ type Split struct{ Ring, Rest *ebpf.Program }
 // NewSplit loads a Split for slots with room for frames of the given length in
 // bytes. The error wraps os.ErrPermission without CAP_BPF.
 func NewSplit(room int) (*Split, error) {
-	return newSplit(room, asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)})
+	return newSplit(room, nil)
 }
 
-// newSplit loads a Split of the frames that pass which: instructions that leave
-// the context in R6, and jump to "no" with a frame that neither filter takes.
+// newSplit loads a Split of the frames that pass which: instructions that find the
+// context in R6, and jump to "no" with a frame that neither filter takes. nil: all
+// pass.
 func newSplit(room int, which asm.Instructions) (s *Split, err error) {
 	s = &Split{}
 	if s.Ring, err = load("vxgw_ring", ebpf.SocketFilter, filter(which, room, keepAll, 0)); err != nil {
@@ -48,7 +48,8 @@ func (s *Split) Close() error { return errors.Join(s.Ring.Close(), s.Rest.Close(
 // filter returns, of a frame that passes which, ordinary when it is no
 // super-frame and at most room bytes long, and special when it is not.
 func filter(which asm.Instructions, room int, ordinary, special int32) asm.Instructions {
-	return append(slices.Clone(which),
+	ins := append(asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}, which...)
+	ins = append(ins,
 		asm.LoadMem(asm.R2, asm.R6, skbGSOSize, asm.Word),
 		asm.JNE.Imm(asm.R2, 0, "special"),
 		asm.LoadMem(asm.R2, asm.R6, skbLen, asm.Word),
@@ -57,9 +58,11 @@ func filter(which asm.Instructions, room int, ordinary, special int32) asm.Instr
 		asm.Return(),
 		asm.Mov.Imm(asm.R0, special).WithSymbol("special"),
 		asm.Return(),
-		asm.Mov.Imm(asm.R0, 0).WithSymbol("no"),
-		asm.Return(),
 	)
+	if which == nil {
+		return ins // the verifier refuses what is never reached
+	}
+	return append(ins, asm.Mov.Imm(asm.R0, 0).WithSymbol("no"), asm.Return())
 }
 
 func load(name string, typ ebpf.ProgramType, ins asm.Instructions) (*ebpf.Program, error) {

@@ -41,7 +41,8 @@ func Divert(index int, vtep netip.AddrPort, room int) (d *Diversion, err error) 
 	if d.Split, err = newSplit(room, is); err != nil {
 		return nil, err
 	}
-	ins := append(is, asm.Mov.Imm(asm.R0, tcxDrop), asm.Return(), asm.Mov.Imm(asm.R0, tcxNext).WithSymbol("no"), asm.Return())
+	ins := append(asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}, is...)
+	ins = append(ins, asm.Mov.Imm(asm.R0, tcxDrop), asm.Return(), asm.Mov.Imm(asm.R0, tcxNext).WithSymbol("no"), asm.Return())
 	prog, err := load("vxgw_divert", ebpf.SchedCLS, ins)
 	if err != nil {
 		return nil, errors.Join(err, d.Split.Close())
@@ -57,10 +58,9 @@ func Divert(index int, vtep netip.AddrPort, room int) (d *Diversion, err error) 
 func (d *Diversion) Close() error { return errors.Join(d.stop.Close(), d.Split.Close()) }
 
 // isVXLAN goes on behind its end for a VXLAN packet that is for a VTEP, and to
-// "no" for any other frame. It keeps the context in R6.
+// "no" for any other frame. The context is in R6.
 func isVXLAN(vtep netip.AddrPort) asm.Instructions {
 	ins := asm.Instructions{
-		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R2, asm.R6, skbPacketType, asm.Word),
 		asm.JNE.Imm(asm.R2, 0, "no"), // PACKET_HOST
 		asm.LoadMem(asm.R2, asm.R6, skbVLANPresent, asm.Word),

@@ -141,7 +141,7 @@ func (g *Gateway) FailOpen(err error) {
 	g.taken = err
 }
 
-func (g *Gateway) openPort(l path.Link) (port.Port, error) {
+func (g *Gateway) openPort(l path.Link, _ gateway.PortOptions) (port.Port, error) {
 	p, h := portmem.NewPair(cableSize)
 	h.SetMTU(l.MTU)
 	h.SetDown(!l.AdminUp || !l.Carrier)

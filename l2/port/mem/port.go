@@ -52,6 +52,12 @@ func (p *Port) ReadBatch(bufs []frame.Buffer) (int, error) {
 	}
 }
 
+// Queues is as port.Port has it: there is one.
+func (p *Port) Queues() []port.Reader { return []port.Reader{p} }
+
+// Lacks is as port.Port has it.
+func (p *Port) Lacks() error { return nil }
+
 // readError returns, and takes away, what a reader must be told before it gets
 // more frames.
 func (l *link) readError() error {

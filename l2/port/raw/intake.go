@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
@@ -28,10 +30,15 @@ type intake struct {
 
 	// Set once. With a nil ring all frames come by rest.
 	ring     *ring
-	ringConn *packet.Conn
-	ringRaw  syscall.RawConn
-	poll     *os.File         // an epoll instance of both sockets
+	ringSock *bare
+	restSock *bare            // rest's
+	poll     [3]unix.PollFd   // ring, rest, and bell
 	drain    func(fd uintptr) // in.receiveRest, bound once: binding it allocates
+
+	inside sync.Mutex // held while somebody reads: then the sockets stay
+
+	bellMu sync.Mutex // guards bell
+	bell   int        // an eventfd that wakes the reader; -1 once closed
 
 	// The reader's own.
 	own      []frame.Buffer // memory for what comes by rest
@@ -40,7 +47,6 @@ type intake struct {
 	stamps   []uint64       // of late
 	deferred unix.Errno     // what went wrong with rest, to be told after the frames
 	bufs     []frame.Buffer // to be filled
-	n        int            // of bufs that were filled
 	drained  bool           // nothing is left in rest that came before what the ring has
 }
 
@@ -64,25 +70,29 @@ func (in *intake) addRing(cfg Config, index int) (err error) {
 	if err != nil {
 		return err
 	}
+	sock, err := undress(conn, raw)
+	if err != nil {
+		return err
+	}
 	var r *ring
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, conn.Close())
+			err = errors.Join(err, sock.Close())
 			if r != nil {
 				r.close()
 			}
 		}
 	}()
-	if err := cmp.Or(setReceiveOptions(raw), setVnetHeader(raw), attach(raw, split.Ring)); err != nil {
+	if err := cmp.Or(setReceiveOptions(sock), setVnetHeader(sock), attach(sock, split.Ring)); err != nil {
 		return err
 	}
-	if r, err = openRing(raw, size, cmp.Or(cfg.RingBytes, DefaultBuffer)); err != nil {
+	if r, err = openRing(sock, size, cmp.Or(cfg.RingBytes, DefaultBuffer)); err != nil {
 		return err
 	}
 	if err := setOption(in.rest.raw, "SO_TIMESTAMPNS_NEW", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW); err != nil {
 		return err
 	}
-	return in.join(r, conn, raw, split.Rest)
+	return in.join(r, sock, split.Rest)
 }
 
 // attach gives a socket an eBPF filter.
@@ -95,7 +105,7 @@ func attach(raw socket, program int) error {
 // bind has frames come in.
 func (in *intake) bind(index int) error {
 	if in.ring != nil {
-		if err := bind(in.ringRaw, unix.ETH_P_ALL, index); err != nil {
+		if err := bind(in.ringSock, unix.ETH_P_ALL, index); err != nil {
 			return err
 		}
 	}
@@ -104,45 +114,24 @@ func (in *intake) bind(index int) error {
 
 // join begins to read from a ring too, and leaves to rest what its filter then
 // takes.
-func (in *intake) join(r *ring, conn *packet.Conn, raw syscall.RawConn, filter int) error {
-	poll, err := pollBoth(raw, in.rest.raw)
-	if err != nil {
-		return err
+func (in *intake) join(r *ring, sock *bare, filter int) (err error) {
+	if in.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("eventfd", err)
 	}
-	pollRaw, err := poll.SyscallConn()
-	if err == nil {
-		err = attach(in.rest.raw, filter)
+	if err := attach(in.rest.raw, filter); err != nil {
+		return errors.Join(err, unix.Close(in.bell))
 	}
-	if err != nil {
-		return errors.Join(err, poll.Close())
+	if in.restSock, err = undress(in.rest.conn, in.rest.raw.(syscall.RawConn)); err != nil {
+		return errors.Join(err, unix.Close(in.bell)) // and nothing is left to read from
 	}
-	in.ring, in.ringConn, in.ringRaw, in.poll = r, conn, raw, poll
+	in.rest.conn, in.rest.raw = nil, in.restSock
+	for i, fd := range [...]int{sock.fd, in.restSock.fd, in.bell} {
+		in.poll[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	}
+	in.ring, in.ringSock = r, sock
 	in.own = frame.NewBuffers(port.BatchSize, frame.MaxLen)
 	in.drain = in.receiveRest
-	in.rest.gate = gate{pollRaw, poll}
-	in.rest.receive = in.try
 	return nil
-}
-
-// pollBoth makes an epoll instance of two sockets. Nobody takes events from it:
-// it is there to be waited for.
-func pollBoth(a, b socket) (*os.File, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
-	}
-	for _, s := range [...]socket{a, b} {
-		err := control(s, func(sock int) error {
-			return unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, sock, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(sock)})
-		})
-		if err != nil {
-			return nil, errors.Join(os.NewSyscallError("epoll_ctl", err), unix.Close(fd))
-		}
-	}
-	if err := unix.SetNonblock(fd, true); err != nil { // says to os.NewFile that it can be waited for
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	return os.NewFile(uintptr(fd), "ring"), nil
 }
 
 // read is port.Port's ReadBatch. What was handed out before goes back to the
@@ -155,25 +144,76 @@ func (in *intake) read(bufs []frame.Buffer) (int, error) {
 	if len(bufs) == 0 {
 		return 0, nil
 	}
+	in.inside.Lock()
+	defer in.inside.Unlock()
 	if !in.ring.begin() {
 		return 0, net.ErrClosed
 	}
 	in.ring.giveBack()
-	in.bufs, in.n = bufs, 0
+	in.bufs = bufs
+	n, err := in.next()
+	if err != nil {
+		in.ring.pause()
+	}
+	return n, err
+}
+
+// next waits until there are frames, and hands them out.
+func (in *intake) next() (int, error) {
 	for {
-		err := in.rest.wait()
-		if in.n > 0 {
-			return in.n, nil
+		if in.rest.closed.Load() {
+			return 0, net.ErrClosed
 		}
-		if err != nil {
-			in.ring.pause()
+		if n := in.try(); n > 0 {
+			in.rest.down = false
+			return n, nil
+		}
+		if in.rest.woken.Swap(false) {
+			return 0, os.ErrDeadlineExceeded
+		}
+		if err := in.failed(); err != nil {
 			return 0, err
 		}
+		in.sleep()
 	}
 }
 
-// try takes what is there, and reports false when nothing is.
-func (in *intake) try(uintptr) bool {
+// failed says what went wrong with rest, if anything did.
+func (in *intake) failed() error {
+	r := &in.rest
+	if in.deferred != 0 {
+		r.errno, in.deferred = in.deferred, 0
+		return r.failed()
+	}
+	if r.down && !r.attached() {
+		return unix.ENODEV
+	}
+	return nil
+}
+
+// sleep waits until there may be something to do. A thread sleeps here and not
+// the runtime's poller, which would be woken for every frame that comes while
+// there is no need to.
+func (in *intake) sleep() {
+	timeout := -1
+	if in.rest.down {
+		timeout = int(lookAgain / time.Millisecond)
+	}
+	if n, err := unix.Poll(in.poll[:], timeout); n <= 0 || err != nil {
+		return // a signal, or time to look again
+	}
+	if in.poll[2].Revents != 0 {
+		var b [8]byte
+		_, _ = unix.Read(int(in.poll[2].Fd), b[:]) // resets it
+	}
+	if in.poll[0].Revents&unix.POLLERR != 0 {
+		// rest has the same error, and tells of it.
+		_, _ = unix.GetsockoptInt(int(in.poll[0].Fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	}
+}
+
+// try hands out what is there, and returns how much that is.
+func (in *intake) try() int {
 	// What rest has came before the frames that the ring shows now, or after.
 	// What came before is there already: so the ring is looked at first.
 	ready := in.ring.ready(len(in.bufs))
@@ -183,11 +223,7 @@ func (in *intake) try(uintptr) bool {
 			break
 		}
 	}
-	in.n = in.merge(ready)
-	if in.n == 0 {
-		in.rest.errno, in.deferred = in.deferred, 0
-	}
-	return in.n > 0 || in.rest.errno != 0
+	return in.merge(ready)
 }
 
 // more takes in what came by rest, and reports false when that is closed.
@@ -249,27 +285,52 @@ func (in *intake) merge(ready int) (n int) {
 }
 
 // overflows returns how many frames there was no room for since the last call.
-func (in *intake) overflows() (n uint64, err error) {
-	for _, c := range [...]*packet.Conn{in.rest.conn, in.ringConn} {
-		if c == nil {
-			continue
-		}
-		s, err := c.Stats() // reading the counters resets them
+func (in *intake) overflows() (uint64, error) {
+	if in.ring == nil {
+		s, err := in.rest.conn.Stats() // reading the counters resets them
 		if err != nil {
-			return n, err
+			return 0, err
 		}
-		n += uint64(s.Drops)
+		return uint64(s.Drops), nil
 	}
-	return n, nil
+	a, aErr := in.ringSock.drops()
+	b, bErr := in.restSock.drops()
+	return a + b, errors.Join(aErr, bErr)
 }
 
-func (in *intake) wake() { in.rest.wake() }
+func (in *intake) wake() {
+	if in.ring == nil {
+		in.rest.wake()
+		return
+	}
+	in.rest.woken.Store(true)
+	in.ringTheBell()
+}
+
+func (in *intake) ringTheBell() {
+	in.bellMu.Lock()
+	defer in.bellMu.Unlock()
+	if in.bell < 0 {
+		return
+	}
+	one := [8]byte{1} // in either byte order it is not zero
+	_, _ = unix.Write(in.bell, one[:])
+}
 
 func (in *intake) close() error {
-	err := in.rest.close()
-	if in.ring != nil {
-		err = errors.Join(err, in.poll.Close(), in.ringConn.Close())
-		in.ring.close()
+	if in.ring == nil {
+		return in.rest.close()
 	}
+	if in.rest.closed.Swap(true) {
+		return nil
+	}
+	in.ringTheBell()
+	in.inside.Lock()
+	defer in.inside.Unlock()
+	in.bellMu.Lock()
+	defer in.bellMu.Unlock()
+	err := errors.Join(in.restSock.Close(), in.ringSock.Close(), unix.Close(in.bell))
+	in.bell = -1
+	in.ring.close()
 	return err
 }

@@ -40,13 +40,8 @@ func open(cfg Config, setVnet func(socket) error) (_ *Port, err error) {
 		return nil, err
 	}
 	p := &Port{}
-	rx, rxRaw, err := listen(index, packet.Raw, nil)
-	if err != nil {
-		return nil, err
-	}
-	p.rx.rest.init(rx, rxRaw)
 	if p.tx, err = openSender(index); err != nil {
-		return nil, errors.Join(err, rx.Close())
+		return nil, err
 	}
 	if err := p.setUp(cfg, index, setVnet); err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -54,22 +49,54 @@ func open(cfg Config, setVnet func(socket) error) (_ *Port, err error) {
 	return p, nil
 }
 
-// setUp sets the sockets' options and then, last, has frames come in: none is
+// setUp opens the sockets and sets their options before frames come in: none is
 // ever queued that the options were not in force for.
 func (p *Port) setUp(cfg Config, index int, setVnet func(socket) error) error {
-	rx := &p.rx.rest
-	if err := rx.setUp(cfg); err != nil {
-		return err
-	}
-	if err := cmp.Or(setVnet(rx.raw), setVnet(p.tx)); err != nil {
+	if err := setVnet(p.tx); err != nil {
 		p.features.Offload = fmt.Errorf("no PACKET_VNET_HDR (%w): turn the offloads of %s and of what is behind it off: ethtool -K %s gro off lro off; ethtool -K PEER tx off tso off gso off", err, cfg.name(), cfg.name())
-	} else {
-		rx.vnetLen = vnetLen
+		setVnet = nil
 	}
-	p.features.ReceiveBuffer = setBuffer(rx.raw, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
 	p.features.SendBuffer = setBuffer(p.tx, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, cfg.SendBuffer)
-	p.features.Ring = p.rx.addRing(cfg, index)
-	return p.rx.bind(index)
+	return p.rx.open(cfg, index, setVnet, &p.features)
+}
+
+// open opens a queue's sockets, and joins those of the others. With a nil setVnet
+// frames come without virtio-net headers.
+func (q *queues) open(cfg Config, index int, setVnet func(socket) error, got *Features) error {
+	n := max(cfg.Queues, 1)
+	cfg.RingBytes = cmp.Or(cfg.RingBytes, DefaultBuffer) / n
+	var f fanout
+	for range n {
+		in := &intake{}
+		rx, rxRaw, err := listen(index, packet.Raw, nil)
+		if err != nil {
+			return err
+		}
+		in.rest.init(rx, rxRaw)
+		q.all = append(q.all, in)
+		if err := in.rest.setUp(cfg); err != nil {
+			return err
+		}
+		if setVnet != nil {
+			if err := setVnet(rxRaw); err != nil {
+				return fmt.Errorf("set PACKET_VNET_HDR: %w", err)
+			}
+			in.rest.vnetLen = vnetLen
+		}
+		got.ReceiveBuffer = setBuffer(rxRaw, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
+		if err := in.addRing(cfg, index); err != nil {
+			got.Ring = err
+		}
+		if err := in.bind(index); err != nil {
+			return err
+		}
+		if n > 1 {
+			if err := f.join(in); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // setUp sets the options of the receiving socket that it cannot do without.

@@ -38,8 +38,12 @@ type Config struct {
 	// beside it. nil: there is no ring, and every frame is read by system calls.
 	Split func(room int) (Split, error)
 
-	RingBytes int // memory of the ring; 0: DefaultBuffer
+	RingBytes int // memory of the rings of all queues; 0: DefaultBuffer
 	MTU       int // the device's, which slots of the ring are to take; 0: 1500
+
+	// Queues is how many receive queues there are to be; 0: 1. With more than one
+	// the device must be up (Linux has no PACKET_FANOUT for one that is down).
+	Queues int
 }
 
 // Split is two socket filters, as descriptors of loaded eBPF programs. Of all
@@ -65,7 +69,7 @@ type Features struct {
 // Port is an access port. It implements port.Port.
 type Port struct {
 	// Set once.
-	rx       intake
+	rx       queues
 	tx       *Sender
 	features Features
 
@@ -93,23 +97,42 @@ func Open(cfg Config) (*Port, error) {
 //
 // A super-frame's Offload agrees with its IP header, and a checksum that a frame
 // needs lies within the frame. Where the kernel said otherwise GSO is GSOOther.
-func (p *Port) ReadBatch(bufs []frame.Buffer) (int, error) { return p.rx.read(bufs) }
+func (p *Port) ReadBatch(bufs []frame.Buffer) (int, error) { return p.rx.all[0].read(bufs) }
 
 // Wake is as port.Port has it. When no ReadBatch waits the next one returns.
-func (p *Port) Wake() { p.rx.wake() }
+func (p *Port) Wake() { p.rx.all[0].wake() }
 
 // Unreadable returns how many frames there were, in all, that the kernel could
 // not hand over: super-frames of a kind that it has no words for, which are
 // UDP_SEGMENT before Linux 6.2, and SCTP.
-func (p *Port) Unreadable() uint64 { return p.rx.rest.unreadable.Load() }
+func (p *Port) Unreadable() uint64 { return p.rx.unreadable() }
 
 // Overflows is as port.Port has it.
 func (p *Port) Overflows() (uint64, error) {
 	return p.rx.overflows()
 }
 
+// Queues is as port.Port has it.
+func (p *Port) Queues() []port.Reader {
+	readers := []port.Reader{p}
+	for _, in := range p.rx.all[1:] {
+		readers = append(readers, Queue{in})
+	}
+	return readers
+}
+
 // CarriesOffload is as port.Port has it.
 func (p *Port) CarriesOffload() bool { return p.features.Offload == nil }
+
+// Lacks is as port.Port has it.
+func (p *Port) Lacks() error {
+	if f := p.features; f.Offload != nil {
+		return f.Offload
+	} else if f.Ring != nil {
+		return fmt.Errorf("frames are read by system calls, which is slower: %w", f.Ring)
+	}
+	return nil
+}
 
 // Features returns what the kernel granted.
 func (p *Port) Features() Features { return p.features }

@@ -565,18 +565,18 @@ func TestWithoutVnetHeaders(t *testing.T) {
 func TestUnreadableFrames(t *testing.T) {
 	a, b := newPair(t)
 	refusals := []unix.Errno{unix.EINVAL, unix.ENOMEM}
-	b.rx.rest.receive = func(fd uintptr) bool {
+	b.rx.all[0].rest.receive = func(fd uintptr) bool {
 		if len(refusals) == 0 {
-			return b.rx.rest.tryReceive(fd)
+			return b.rx.all[0].rest.tryReceive(fd)
 		}
-		b.rx.rest.errno, refusals = refusals[0], refusals[1:]
+		b.rx.all[0].rest.errno, refusals = refusals[0], refusals[1:]
 		return true
 	}
 	send(t, a, makeFrame(100))
 	if got := newReader(t, b).next(isTest); got.Len != 100 || b.Unreadable() != 2 {
 		t.Errorf("%d bytes, %d unreadable", got.Len, b.Unreadable())
 	}
-	b.rx.rest.receive = func(uintptr) bool { b.rx.rest.errno = unix.EFAULT; return true }
+	b.rx.all[0].rest.receive = func(uintptr) bool { b.rx.all[0].rest.errno = unix.EFAULT; return true }
 	if err := readError(b); !errors.Is(err, unix.EFAULT) {
 		t.Errorf("an error of our own making: %v", err)
 	}
@@ -586,7 +586,7 @@ func TestUnreadableFrames(t *testing.T) {
 func TestFramesWithoutAuxdata(t *testing.T) {
 	a, b := newPair(t)
 	setAuxdata := func(on int) {
-		must(t, control(b.rx.rest.raw, func(fd int) error {
+		must(t, control(b.rx.all[0].rest.raw, func(fd int) error {
 			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, on)
 		}))
 	}

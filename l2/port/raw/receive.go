@@ -30,11 +30,10 @@ var errNoRoom = fmt.Errorf("a buffer must hold more than the %d bytes of headroo
 // receiver reads batches from a packet socket.
 type receiver struct {
 	// Set once.
-	conn    *packet.Conn
-	raw     syscall.RawConn
-	gate    gate                  // what is waited for: the socket itself, or what stands for it and others
+	conn    *packet.Conn // nil where the runtime's poller does not know the socket
+	raw     socket
 	vnetLen int                   // bytes of virtio-net header in front of each frame: vnetLen or 0
-	receive func(fd uintptr) bool // what is done when the gate opens; bound once: binding it allocates
+	receive func(fd uintptr) bool // r.tryReceive, bound once: binding it allocates
 
 	woken      atomic.Bool
 	closed     atomic.Bool
@@ -51,15 +50,8 @@ type receiver struct {
 	down    bool                   // the device was down when last heard of
 }
 
-// gate is something that a reader waits for.
-type gate struct {
-	raw   syscall.RawConn
-	until interface{ SetReadDeadline(time.Time) error }
-}
-
 func (r *receiver) init(conn *packet.Conn, raw syscall.RawConn) {
 	r.conn, r.raw = conn, raw
-	r.gate = gate{raw, conn}
 	r.receive = r.tryReceive
 	for i := range r.msgs {
 		h := &r.msgs[i].Hdr
@@ -115,7 +107,7 @@ func (r *receiver) wait() error {
 			return err
 		}
 	}
-	switch err := r.gate.raw.Read(r.receive); {
+	switch err := r.raw.(syscall.RawConn).Read(r.receive); {
 	case err == nil && r.errno == 0:
 		r.down = false
 		return nil
@@ -170,7 +162,7 @@ func (r *receiver) waitForDevice() error {
 	if !r.attached() {
 		return unix.ENODEV
 	}
-	if err := r.gate.until.SetReadDeadline(time.Now().Add(lookAgain)); err != nil {
+	if err := r.conn.SetReadDeadline(time.Now().Add(lookAgain)); err != nil {
 		return r.unlessClosed(err)
 	}
 	if r.woken.Load() {
@@ -183,7 +175,7 @@ func (r *receiver) waitForDevice() error {
 // lifted before the flag is taken; a wake in between only lets a later wait
 // expire for nothing.
 func (r *receiver) expired() error {
-	if err := r.gate.until.SetReadDeadline(time.Time{}); err != nil {
+	if err := r.conn.SetReadDeadline(time.Time{}); err != nil {
 		return r.unlessClosed(err)
 	}
 	if r.woken.Swap(false) {
@@ -202,7 +194,7 @@ func (r *receiver) unlessClosed(err error) error {
 // wake makes the current or else the next read return.
 func (r *receiver) wake() {
 	r.woken.Store(true)
-	_ = r.gate.until.SetReadDeadline(longAgo) // fails when closed, which wakes too
+	_ = r.conn.SetReadDeadline(longAgo) // fails when closed, which wakes too
 }
 
 func (r *receiver) close() error {

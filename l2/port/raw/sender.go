@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -12,14 +11,8 @@ import (
 )
 
 // Sender sends frames by one interface and receives none. Its methods may be
-// called by any number of goroutines.
-//
-// Its socket is not one of the runtime's: nobody waits for it, and the runtime
-// would be woken each time that a frame has left.
-type Sender struct {
-	mu sync.RWMutex // held for reading while fd is in use
-	fd int          // -1 once closed
-}
+// called by any number of goroutines. After Close they fail with unix.ENETDOWN.
+type Sender struct{ bare }
 
 // OpenSender opens a Sender on the interface with the given index, in the calling
 // thread's network namespace.
@@ -43,22 +36,11 @@ func openSender(index int) (*Sender, error) {
 	if err != nil {
 		return nil, explain(os.NewSyscallError("socket", err))
 	}
-	s := &Sender{fd: fd}
+	s := &Sender{bare{fd: fd}}
 	if err := bind(s, 0, index); err != nil {
 		return nil, explain(errors.Join(os.NewSyscallError("bind", err), s.Close()))
 	}
 	return s, nil
-}
-
-// Control runs f with the socket's descriptor.
-func (s *Sender) Control(f func(fd uintptr)) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.fd < 0 {
-		return os.ErrClosed
-	}
-	f(uintptr(s.fd))
-	return nil
 }
 
 // Send sends each message as one frame, up to the first that fails, and returns
@@ -71,16 +53,4 @@ func (s *Sender) Send(msgs []mmsg.Msg) (int, unix.Errno) {
 		return 0, unix.ENETDOWN
 	}
 	return mmsg.Send(uintptr(s.fd), msgs)
-}
-
-// Close ends the Sender. A second Close does nothing.
-func (s *Sender) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fd < 0 {
-		return nil
-	}
-	fd := s.fd
-	s.fd = -1
-	return unix.Close(fd)
 }
