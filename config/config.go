@@ -70,7 +70,7 @@ const (
 // Datapath says how frames are moved and bounds the tables.
 type Datapath struct {
 	Mode     Mode
-	Workers  int // 0: one per CPU
+	Workers  int // for each direction; 0: one per CPU, half of them for each
 	MACLimit int // entries of the FDB in all; default 1048576
 }
 

@@ -17,6 +17,7 @@ type Host interface {
 	// Changed is signalled when something may have changed.
 	Changed() <-chan struct{}
 	Link(name string) (path.Link, bool)
+	LinkAt(index int) (path.Link, bool)
 	Holder(addr netip.Addr) (path.Link, bool)
 	Path(dst, src netip.Addr) (path.Path, error)
 	// Confirm tells the host's stack that packets go to these neighbours.

@@ -71,10 +71,11 @@ func (g *Gateway) reconcileLinks() {
 	if g.up.dev == nil || links == nil || !g.config().Underlay.Bypass {
 		return
 	}
-	use := *links
+	use := slices.Clone(*links)
 	if l, ok := g.edges.Host.Holder(g.config().Underlay.Address); ok && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
-		use = append(slices.Clone(use), l.Index)
+		use = append(use, l.Index)
 	}
+	use = slices.DeleteFunc(use, g.isShaped)
 	g.reapOverlay()
 	queues, err := g.up.dev.UseLinks(use)
 	if err != nil {
@@ -83,4 +84,11 @@ func (g *Gateway) reconcileLinks() {
 	for _, q := range queues {
 		g.startOverlay(len(g.up.workers), q)
 	}
+}
+
+// isShaped reports whether somebody gave an interface a queueing discipline, which
+// only what goes by the host's stack is sure to meet.
+func (g *Gateway) isShaped(index int) bool {
+	l, ok := g.edges.Host.LinkAt(index)
+	return ok && l.Shaped
 }

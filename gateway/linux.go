@@ -37,7 +37,7 @@ func Linux() (Edges, error) {
 func openPort(l path.Link, o PortOptions) (port.Port, error) {
 	var split *xdp.Split
 	p, err := raw.Open(raw.Config{
-		Interface: l.Name, Index: l.Index, Promiscuous: true, MTU: l.MTU, Queues: o.Queues, RingBytes: o.RingBytes,
+		Interface: l.Name, Index: l.Index, Promiscuous: true, MTU: l.MTU, Queues: o.Queues, RingBytes: o.RingBytes, Express: !l.Shaped,
 		Split: func(room int) (raw.Split, error) {
 			s, err := xdp.NewSplit(room)
 			if err != nil {
@@ -76,7 +76,7 @@ type wireLink struct {
 func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 	l := &wireLink{}
 	var err error
-	if l.Sender, err = raw.OpenSender(index); err != nil {
+	if l.Sender, err = raw.OpenSender(index, true); err != nil {
 		return nil, err
 	}
 	l.reader, err = raw.OpenReader(raw.Config{

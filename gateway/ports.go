@@ -51,7 +51,7 @@ func (g *Gateway) newPort(c config.Port) *portState {
 // reconcilePort opens, closes or follows one port.
 func (g *Gateway) reconcilePort(p *portState) {
 	link, ok := g.edges.Host.Link(p.cfg.Interface)
-	if p.dev != nil && (!ok || link.Index != p.link.Index || p.hasEnded() || p.queues < g.queuesFor(link)) {
+	if p.dev != nil && (!ok || link.Index != p.link.Index || link.Shaped != p.link.Shaped || p.hasEnded() || p.queues < g.queuesFor(link)) {
 		g.closePort(p)
 	}
 	if !ok {

@@ -118,11 +118,12 @@ func (g *Gateway) explainOpen(err error) string {
 	return fmt.Sprintf("UDP port %d on %s is held by another process (ss -ulpn 'sport = :%d' names it): stop it, or set [underlay] port; waiting for it", u.Port, u.Address, u.Port)
 }
 
+// workers returns how many workers there are to be for each direction.
 func (g *Gateway) workers() int {
 	if n := g.config().Datapath.Workers; n > 0 {
 		return n
 	}
-	return numCPU()
+	return max(numCPU()/2, 1)
 }
 
 func (g *Gateway) closeUplink() {

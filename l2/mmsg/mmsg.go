@@ -14,6 +14,9 @@ type Msg struct {
 	Len uint32 // bytes received or sent
 }
 
+// Lost is the Len of a message that was taken and not sent.
+const Lost = ^uint32(0)
+
 // Receive fills msgs, of which there must be one, with what is there and returns
 // their number. It never waits: when nothing is there it returns EAGAIN.
 func Receive(fd uintptr, msgs []Msg) (int, unix.Errno) {

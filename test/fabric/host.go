@@ -62,6 +62,18 @@ func (h *Host) Link(name string) (path.Link, bool) {
 	return l, ok
 }
 
+// LinkAt is as gateway.Host has it.
+func (h *Host) LinkAt(index int) (path.Link, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.links {
+		if l.Index == index {
+			return l, true
+		}
+	}
+	return path.Link{}, false
+}
+
 // Holder is as gateway.Host has it.
 func (h *Host) Holder(a netip.Addr) (path.Link, bool) {
 	h.mu.Lock()

@@ -40,7 +40,7 @@ func open(cfg Config, setVnet func(socket) error) (_ *Port, err error) {
 		return nil, err
 	}
 	p := &Port{}
-	if p.tx, err = openSender(index); err != nil {
+	if p.tx, err = OpenSender(index, cfg.Express); err != nil {
 		return nil, err
 	}
 	if err := p.setUp(cfg, index, setVnet); err != nil {

@@ -38,6 +38,10 @@ type Config struct {
 	// beside it. nil: there is no ring, and every frame is read by system calls.
 	Split func(room int) (Split, error)
 
+	// Express has frames sent by AF_XDP where the kernel lets them, past the
+	// interface's queueing discipline.
+	Express bool
+
 	RingBytes int // memory of the rings of all queues; 0: DefaultBuffer
 	MTU       int // the device's, which slots of the ring are to take; 0: 1500
 

@@ -457,7 +457,7 @@ func TestOpenErrors(t *testing.T) {
 		says string
 	}{
 		{"no such name", Config{Interface: "nowhere"}, unix.ENODEV, "open port nowhere: no such"},
-		{"no such index", Config{Index: 4242}, unix.ENODEV, "open port number 4242: no such interface"},
+		{"no such index", Config{Index: 4242}, unix.ENODEV, "no such interface"},
 		{"no Ethernet", Config{Interface: "lo"}, nil, "not an Ethernet interface"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -106,10 +106,13 @@ func (s *sending) add(o *frame.Out, vnet bool) {
 // are sent all the same, unless the failure is theirs as well.
 func (s *sending) send(tx *Sender) {
 	for next := 0; next < s.n; {
-		n, errno := tx.Send(s.msgs[next:s.n])
+		n, errno := s.sendFrom(tx, next)
 		if errno == 0 {
-			for _, f := range s.frames[next : next+n] {
-				f.Status = frame.Sent
+			for i := next; i < next+n; i++ {
+				s.frames[i].Status = frame.Sent
+				if s.msgs[i].Len == mmsg.Lost {
+					s.frames[i].Status = frame.Failed
+				}
 			}
 			next += n
 			continue
@@ -125,6 +128,34 @@ func (s *sending) send(tx *Sender) {
 		}
 		s.frames[next].Status = status(errno, s.frames[next].Offload)
 		next++
+	}
+}
+
+// sendFrom sends messages from the given one on, by the express up to the first
+// that leaves something to be done, or else by the packet socket.
+func (s *sending) sendFrom(tx *Sender, next int) (int, unix.Errno) {
+	end := next
+	for end < s.n && s.frames[end].Offload.None() {
+		end++
+	}
+	if n := tx.sendPlain(s, next, end); n > 0 {
+		return n, 0
+	}
+	return tx.sendRaw(s.msgs[next:s.n])
+}
+
+// plain makes the messages in a range ones without virtio-net headers, or with
+// them again.
+func (s *sending) plain(from, to int, is bool) {
+	for i := from; i < to; i++ {
+		h := &s.msgs[i].Hdr
+		if is {
+			h.Iov = &s.iovs[i][1]
+			h.SetIovlen(1)
+		} else {
+			h.Iov = &s.iovs[i][0]
+			h.SetIovlen(2)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,11 +14,22 @@ import (
 
 // Sender sends frames by one interface and receives none. Its methods may be
 // called by any number of goroutines. After Close they fail with unix.ENETDOWN.
-type Sender struct{ bare }
+type Sender struct {
+	bare
+	index int
+
+	express atomic.Pointer[express] // nil: none is wanted, or to be had
+	again   atomic.Int64            // when to try to have another, in Unix seconds; 0: this one is good
+}
+
+// expressAgain is how long a Sender does without after an express that ended, in
+// seconds.
+const expressAgain = 1
 
 // OpenSender opens a Sender on the interface with the given index, in the calling
-// thread's network namespace.
-func OpenSender(index int) (*Sender, error) {
+// thread's network namespace. With express it sends by AF_XDP, past the
+// interface's queueing discipline, where the kernel lets it.
+func OpenSender(index int, express bool) (*Sender, error) {
 	s, err := openSender(index)
 	if err == nil {
 		err = mustBeEthernet(s)
@@ -28,6 +41,11 @@ func OpenSender(index int) (*Sender, error) {
 		return nil, fmt.Errorf("send by interface %d: %w", index, err)
 	}
 	setBuffer(s, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, DefaultBuffer)
+	if express {
+		if e, err := openExpress(index); err == nil { // the socket will do
+			s.express.Store(e)
+		}
+	}
 	return s, nil
 }
 
@@ -36,7 +54,7 @@ func openSender(index int) (*Sender, error) {
 	if err != nil {
 		return nil, explain(os.NewSyscallError("socket", err))
 	}
-	s := &Sender{bare{fd: fd}}
+	s := &Sender{bare: bare{fd: fd}, index: index}
 	if err := bind(s, 0, index); err != nil {
 		return nil, explain(errors.Join(os.NewSyscallError("bind", err), s.Close()))
 	}
@@ -44,13 +62,83 @@ func openSender(index int) (*Sender, error) {
 }
 
 // Send sends each message as one frame, up to the first that fails, and returns
-// their number; the error is that of the first, unix.ENETDOWN after Close. It
-// never waits.
+// their number; the error is that of the first, unix.ENETDOWN after Close. Fewer
+// than all without an error are for the next call. A message whose Len is
+// mmsg.Lost is one of them, and was dropped by the device. It never waits.
 func (s *Sender) Send(msgs []mmsg.Msg) (int, unix.Errno) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.fd < 0 {
 		return 0, unix.ENETDOWN
 	}
+	if n := s.sendExpress(msgs); n > 0 {
+		return n, 0
+	}
 	return mmsg.Send(uintptr(s.fd), msgs)
+}
+
+// sendPlain sends messages in a range of s, none of which leaves anything to be
+// done, by the express, and returns how many it took.
+func (s *Sender) sendPlain(b *sending, from, to int) int {
+	if from == to || s.express.Load() == nil {
+		return 0
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b.plain(from, to, true)
+	n := s.sendExpress(b.msgs[from:to])
+	b.plain(from+n, to, false)
+	return n
+}
+
+// sendRaw is Send by the packet socket alone.
+func (s *Sender) sendRaw(msgs []mmsg.Msg) (int, unix.Errno) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.fd < 0 {
+		return 0, unix.ENETDOWN
+	}
+	return mmsg.Send(uintptr(s.fd), msgs)
+}
+
+// sendExpress sends messages by the express from the first on, and returns how
+// many it took. It needs mu.
+func (s *Sender) sendExpress(msgs []mmsg.Msg) int {
+	e := s.express.Load()
+	if e == nil || s.again.Load() != 0 && !s.renew(e) {
+		return 0
+	}
+	n := e.send(msgs)
+	if n < len(msgs) && e.ended() {
+		s.again.Store(time.Now().Unix() + expressAgain)
+	}
+	return n
+}
+
+// renew replaces an express that has ended, once it is time, and reports false
+// where there is none yet.
+func (s *Sender) renew(old *express) bool {
+	due, now := s.again.Load(), time.Now().Unix()
+	if now < due || !s.again.CompareAndSwap(due, now+expressAgain) {
+		return false
+	}
+	e, err := openExpress(s.index)
+	if err != nil {
+		return false
+	}
+	if !s.express.CompareAndSwap(old, e) {
+		_ = e.close()
+		return false
+	}
+	s.again.Store(0)
+	return false // with the next batch
+}
+
+// Close ends the Sender. A second Close does nothing.
+func (s *Sender) Close() error {
+	var err error
+	if e := s.express.Load(); e != nil {
+		err = e.close()
+	}
+	return errors.Join(err, s.bare.Close())
 }

@@ -72,6 +72,8 @@ func parseLink(b []byte) (device, bool) {
 			d.MAC = v.mac()
 		case unix.IFLA_OPERSTATE:
 			oper = v.uint8()
+		case unix.IFLA_QDISC:
+			d.Shaped = shaped(v.text())
 		case unix.IFLA_MASTER:
 			d.master = int(v.uint32())
 		case unix.IFLA_CARRIER_UP_COUNT:
@@ -90,6 +92,16 @@ func parseLink(b []byte) (device, bool) {
 		d.vxlan = vxlan{}
 	}
 	return d, d.Index > 0 && d.Name != ""
+}
+
+// shaped reports whether a queueing discipline is none of those that the kernel
+// gives a device by itself (net.core.default_qdisc, tc-mq(8)).
+func shaped(qdisc string) bool {
+	switch qdisc {
+	case "", "noop", "noqueue", "mq", "pfifo_fast", "fq_codel", "fq", "pfifo":
+		return false
+	}
+	return true
 }
 
 func parseLinkInfo(b []byte) (kind string, v vxlan) {

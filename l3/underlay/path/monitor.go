@@ -267,6 +267,13 @@ func (m *Monitor) Link(name string) (Link, bool) {
 	return m.state.linkByName(name)
 }
 
+// LinkAt returns the link with an index.
+func (m *Monitor) LinkAt(index int) (Link, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.link(index)
+}
+
 // Holder returns the link that holds an address. An IPv6 address that is still
 // checked for duplicates (tentative), or that failed the check, is not held:
 // nothing can be bound to it. Of several links the first one that is up is it.

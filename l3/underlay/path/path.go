@@ -23,6 +23,7 @@ type Link struct {
 	Loopback  bool
 	Multicast bool   // it carries multicast (IFF_MULTICAST)
 	Ethernet  bool   // its frames have an Ethernet header
+	Shaped    bool   // somebody gave it a queueing discipline that limits, delays or sorts
 	Kind      string // "veth", "vxlan", "bridge" and so on; "" for hardware
 	Master    string // the bridge, bond, team or VRF it belongs to; "": none
 

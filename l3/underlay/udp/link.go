@@ -24,7 +24,9 @@ type Link interface {
 	Queues() []FrameReader
 
 	// Send sends each message as one frame, up to the first that fails, and
-	// returns their number; the error is that of the first. It never waits.
+	// returns their number; the error is that of the first. Fewer than all
+	// without an error are for the next call. A message whose Len is mmsg.Lost
+	// is one of them, and was dropped by the device. It never waits.
 	Send(msgs []mmsg.Msg) (int, unix.Errno)
 	Close() error
 }
@@ -184,8 +186,11 @@ func (s *sending) sendFrames() {
 	for next := 0; next < f.n; {
 		n, errno := f.link.Send(f.msgs[next:f.n])
 		if errno == 0 {
-			for _, d := range f.dgrams[next : next+n] {
-				d.Status = frame.Sent
+			for i := next; i < next+n; i++ {
+				f.dgrams[i].Status = frame.Sent
+				if f.msgs[i].Len == mmsg.Lost {
+					s.refused(f.dgrams[i], unix.ENOBUFS)
+				}
 			}
 			next += n
 			continue
