@@ -69,6 +69,7 @@ func (g *Gateway) everySecond(ticks int) {
 func (g *Gateway) reconcile() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.reconcileVLAN()
 	for _, p := range g.ports {
 		g.reconcilePort(p)
 	}
@@ -83,4 +84,5 @@ func (g *Gateway) closeAll() {
 		g.closePort(p)
 	}
 	g.closeUplink()
+	g.closeVLAN()
 }
