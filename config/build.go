@@ -86,8 +86,11 @@ func gatewayMAC(name string) frame.MAC {
 func (b *builder) readUnderlay(s section) {
 	b.underlay = s
 	u := &b.cfg.Underlay
-	u.Address = get[netip.Addr](s, "address")
+	own := get[ownAddress](s, "address")
+	u.Address, u.Assign = own.addr, own.assign
 	u.Interface = get[string](s, "interface")
+	u.VLAN = uint16(get[int64](s, "vlan"))
+	b.checkVLAN(s)
 	u.Port = uint16(get[int64](s, "port"))
 	u.TTL = uint8(get[int64](s, "ttl"))
 	u.DSCP = get[DSCP](s, "dscp")

@@ -36,7 +36,9 @@ type Config struct {
 // Underlay is the IP side of this VTEP.
 type Underlay struct {
 	Address       netip.Addr
-	Interface     string // "": the interface that holds Address
+	Interface     string       // "": the interface that holds Address. With VLAN: the parent
+	VLAN          uint16       // 802.1Q id, 1..4094; 0: none
+	Assign        netip.Prefix // with VLAN: Address as it is to be put on the sub-interface; the zero Prefix: that is the operator's to do
 	Port          uint16
 	TTL           uint8 // 1..255
 	DSCP          DSCP

@@ -51,14 +51,17 @@ func (c *Config) facts() [][]cell {
 	if http == "" {
 		http = "off"
 	}
-	return [][]cell{
-		{one("underlay"), one(u.through() + ", " + u.header())},
+	rows := [][]cell{{one("underlay"), one(u.through() + ", " + u.header())}}
+	if u.VLAN != 0 {
+		rows = append(rows, []cell{one("VLAN"), one(u.onVLAN())})
+	}
+	return append(rows, [][]cell{
 		{one("source ports"), one(fmt.Sprintf("%d-%d", u.SourcePorts.First, u.SourcePorts.Last))},
 		{one("datapath"), one(fmt.Sprintf("%s, at most %d MAC addresses", d.moves(), d.MACLimit))},
 		{one("control"), one(c.API.Socket)},
 		{one("http"), one(http)},
 		{one("log"), one(c.Log.Level + ", as " + c.Log.Format)},
-	}
+	}...)
 }
 
 // moves says how frames are moved.
@@ -86,7 +89,16 @@ func (u Underlay) through() string {
 	if u.Interface == "" {
 		return "the interface that holds " + u.Address.String()
 	}
-	return "interface " + u.Interface
+	return "interface " + u.Device()
+}
+
+// onVLAN says what becomes of the sub-interface.
+func (u Underlay) onVLAN() string {
+	s := fmt.Sprintf("%d on %s; the sub-interface is made where there is none, and ", u.VLAN, u.Interface)
+	if u.Assign.IsValid() {
+		return s + "given " + u.Assign.String()
+	}
+	return s + "has to be given " + u.Address.String()
 }
 
 // header describes the outer header.

@@ -64,5 +64,7 @@ http = ""
 	}
 	golden(t, "testdata/big.txt", big.Describe())
 
+	golden(t, "testdata/vlan.txt", parsed(t, inBase(t, `address = "192.0.2.1"`, "address = \"192.0.2.1/24\"\ninterface = \"und0\"\nvlan = 77")).Describe())
+	golden(t, "testdata/long.txt", parsed(t, inBase(t, `address = "192.0.2.1"`, "address = \"192.0.2.1\"\ninterface = \"enp129s0f1np1\"\nvlan = 77")).Describe())
 	golden(t, "testdata/bare.txt", parsed(t, "[gateway]\nname = \"gw\"\n[underlay]\naddress = \"2001:db8::1\"\n").Describe())
 }

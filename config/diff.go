@@ -137,8 +137,9 @@ func settings(c *Config) []setting {
 	u := c.Underlay
 	return []setting{
 		{gatewayTable, "name", c.Name},
-		{underlayTable, "address", u.Address},
+		{underlayTable, "address", ownAddress{u.Address, u.Assign}},
 		{underlayTable, "interface", u.Interface},
+		{underlayTable, "vlan", u.VLAN},
 		{underlayTable, "port", u.Port},
 		{underlayTable, "ttl", u.TTL},
 		{underlayTable, "dscp", u.DSCP},

@@ -112,13 +112,16 @@ func TestSettingsAreComplete(t *testing.T) {
 func TestDiffOfEverySetting(t *testing.T) {
 	for key, line := range map[string]string{
 		"gateway.name": "gateway.name = \"other\"", "underlay.interface": "underlay.interface = \"und0\"", "underlay.port": "underlay.port = 8472",
-		"underlay.ttl": "underlay.ttl = 9", "underlay.dscp": "underlay.dscp = 0", "underlay.df": "underlay.df = false",
+		"underlay.vlan": "underlay.vlan = 77", "underlay.ttl": "underlay.ttl = 9", "underlay.dscp": "underlay.dscp = 0", "underlay.df": "underlay.df = false",
 		"underlay.udp_checksum": "underlay.udp_checksum = true", "underlay.source_ports": "underlay.source_ports = \"1-2\"",
 		"underlay.reserved_bits": "underlay.reserved_bits = \"strict\"", "underlay.bypass": "underlay.bypass = false", "datapath.mode": "datapath.mode = \"raw\"", "datapath.workers": "datapath.workers = 1",
 		"datapath.mac_limit": "datapath.mac_limit = 1", "api.socket": "api.socket = \"/s\"", "api.http": "api.http = \"\"",
 		"log.level": "log.level = \"warn\"", "log.format": "log.format = \"json\"",
 	} {
-		const own = "underlay.address = \"192.0.2.1\"\n"
+		own := "underlay.address = \"192.0.2.1\"\n"
+		if key == "underlay.vlan" {
+			own += "underlay.interface = \"und0\"\n"
+		}
 		if got := Diff(parsed(t, own), parsed(t, own+line)).Settings; len(got) != 1 || got[0] != key {
 			t.Errorf("%s: Settings = %v", key, got)
 		}

@@ -16,6 +16,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(routed))
 	f.Add([]byte(routed + "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nvia = \"10.1.1.254\"\n[[mac]]\nvni = 1\naddress = \"02:00:00:00:00:01\"\nvtep = \"192.0.2.2\"\n"))
 	f.Add([]byte("underlay = {address = \"2001:db8::1\"}\nvni = [{id = 1, flood = [\"2001:db8::2\"]}]\nport = [{interface = \"e\", vni = 1}]\n"))
+	f.Add([]byte("underlay = {address = \"192.0.2.1/24\", interface = \"enp129s0f1np1\", vlan = 77}\nvni = [{id = 1}]\nport = [{interface = \"vxgw.7\", vni = 1}]\n"))
 	f.Add([]byte("[vni]\nid = \"x\"\n[[underlay]]\n[[port]]\nvlan=1\nvni=[]\n"))
 	f.Add([]byte("\xef\xbb\xbf[underlay]\r\naddress=1"))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -65,6 +66,12 @@ func holds(c *Config) error {
 	u := c.Underlay
 	if !u.Address.IsValid() || notHost(u.Address) != "" || u.TTL == 0 || u.Port == 0 || u.DSCP.Value > 63 || u.SourcePorts.First == 0 || u.SourcePorts.First > u.SourcePorts.Last {
 		return fmt.Errorf("underlay %+v", u)
+	}
+	if u.VLAN > maxVLAN || u.VLAN != 0 && u.Interface == "" || len(u.Device()) > maxInterfaceName {
+		return fmt.Errorf("VLAN of %+v", u)
+	}
+	if u.Assign.IsValid() && (u.VLAN == 0 || u.Assign.Addr() != u.Address || notHostOf(u.Assign) != "" || u.Assign.Bits() == 0) {
+		return fmt.Errorf("address of %+v", u)
 	}
 	if u.ZeroChecksum6 && (u.Checksum || u.Address.Is4()) {
 		return fmt.Errorf("checksums %+v", u)
@@ -117,7 +124,7 @@ func holds(c *Config) error {
 	ports := map[string]Port{}
 	for _, p := range c.Ports {
 		v, known := vnis[p.VNI]
-		if _, dup := ports[p.Interface]; dup || !known || p.Interface == "" || p.Interface == u.Interface || p.VLAN != 0 && v.VLAN != p.VLAN || p.MACLimit < 1 || p.BPDU == "" {
+		if _, dup := ports[p.Interface]; dup || !known || p.Interface == "" || p.Interface == u.Interface || p.Interface == u.Device() || p.VLAN != 0 && v.VLAN != p.VLAN || p.MACLimit < 1 || p.BPDU == "" {
 			return fmt.Errorf("port %+v", p)
 		}
 		ports[p.Interface] = p

@@ -33,8 +33,11 @@ func (b *builder) indexPort(s section, p Port, i int) {
 		return
 	}
 	b.portByName[p.Interface] = i
-	if p.Interface == b.cfg.Underlay.Interface {
+	switch u := b.cfg.Underlay; {
+	case p.Interface == u.Interface:
 		b.fail(s.at("interface"), "interface = %q is the [underlay] interface: an access port needs one of its own", p.Interface)
+	case p.Interface == u.Device():
+		b.fail(s.at("interface"), "interface = %q is the sub-interface of [underlay] vlan: an access port needs one of its own", p.Interface)
 	}
 }
 

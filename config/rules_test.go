@@ -92,6 +92,7 @@ func inBase(t *testing.T, old, new string) string {
 func TestRules(t *testing.T) {
 	const (
 		notVTEP = `: write the unicast address of a VTEP, as 192.0.2.2 or 2001:db8::2`
+		notOwn  = `: write the address of this VTEP, and where there is a vlan its prefix length, as 192.0.2.1/24 or 2001:db8::1/64`
 		notName = `: write the name of a network interface, as ` + "`ip link`" + ` shows it`
 		notGW   = `: write an address with its prefix length, as 10.1.1.1/24 or 2001:db8:1::1/64`
 		notMAC  = `: write the six bytes of one station, as 02:00:00:00:01:02`
@@ -138,7 +139,7 @@ func TestRules(t *testing.T) {
 
 		// Underlay.
 		{"no address", ownAddr, `address = "edge"`, `f:4:11: address = "edge" is not an IP address` + notVTEP},
-		{"prefix", ownAddr, `address = "192.0.2.1/24"`, `f:4:11: address = "192.0.2.1/24" has a prefix length` + notVTEP},
+		{"prefix", ownAddr, `address = "192.0.2.1/24"`, `f:4:11: address = "192.0.2.1/24" has a prefix length, which goes with vlan only: write "192.0.2.1", an address that this machine holds, or name the VLAN that it is to be put on, as vlan = 77`},
 		{"unspecified", ownAddr, `address = "0.0.0.0"`, `f:4:11: address = "0.0.0.0" is the unspecified address` + notVTEP},
 		{"loopback", ownAddr, `address = "127.0.0.1"`, `f:4:11: address = "127.0.0.1" is a loopback address` + notVTEP},
 		{"multicast", ownAddr, `address = "224.1.1.1"`, `f:4:11: address = "224.1.1.1" is a multicast address` + notVTEP},
@@ -154,6 +155,17 @@ func TestRules(t *testing.T) {
 		{"quoted dscp", ownAddr, ownAddr + "\ndscp = '46'", `f:5:8: dscp = "46" is not a DSCP: write "inherit", or a whole number without quotes, 0..63`},
 		{"boolean dscp", ownAddr, ownAddr + "\ndscp = true", `f:5:8: dscp = true is a boolean: write "inherit", or a whole number without quotes, 0..63`},
 		{"strictness", ownAddr, ownAddr + "\nreserved_bits = 'drop'", `f:5:17: reserved_bits = "drop" is not one of its values: write "ignore" or "strict"`},
+
+		// The VLAN of the underlay.
+		{"vlan of nothing", ownAddr, ownAddr + "\nvlan = 77", `f:5:8: vlan needs an interface: name the one that carries the VLAN, as interface = "und0"`},
+		{"vlan of nothing with a prefix", ownAddr, "address = \"192.0.2.1/24\"\nvlan = 77", `f:5:8: vlan needs an interface: name the one that carries the VLAN, as interface = "und0"`},
+		{"vlan of a bad interface", ownAddr, "address = \"192.0.2.1/24\"\nvlan = 77\ninterface = \"\"", `f:6:13: interface = "" is empty` + notName},
+		{"bad vlan", ownAddr, "address = \"192.0.2.1/24\"\nvlan = 4095\ninterface = \"und0\"", "f:5:8: vlan = 4095 is out of range: write 1..4094"},
+		{"vlan zero", ownAddr, ownAddr + "\nvlan = 0\ninterface = \"und0\"", "f:5:8: vlan = 0 is out of range: write 1..4094"},
+		{"vlan of lo", ownAddr, ownAddr + "\nvlan = 77\ninterface = \"lo\"", `f:6:13: interface = "lo" carries no VLANs: name the interface towards the other VTEPs`},
+		{"vlan of a port", ownAddr, ownAddr + "\nvlan = 77\ninterface = \"eth1\"", `f:12:13: interface = "eth1" is the [underlay] interface: an access port needs one of its own`},
+		{"vlan is a port", "address = \"192.0.2.1\"\n[[vni]]\nid = 10010\nvlan = 10\nflood = [\"192.0.2.2\"]\n[[port]]\ninterface = \"eth1\"", "address = \"192.0.2.1\"\ninterface = \"und0\"\nvlan = 77\n[[vni]]\nid = 10010\nvlan = 10\n[[port]]\ninterface = \"und0.77\"",
+			`f:11:13: interface = "und0.77" is the sub-interface of [underlay] vlan: an access port needs one of its own`},
 
 		// Interfaces.
 		{"empty interface", eth1, `interface = ""`, `f:10:13: interface = "" is empty` + notName},
@@ -244,6 +256,22 @@ func TestRules(t *testing.T) {
 	} {
 		tests = append(tests, struct{ name, old, new, want string }{"gateway " + bad.prefix, flood,
 			"vrf = \"red\"\ngateway = [\"" + bad.prefix + "\"]\n[[vrf]]\nname=\"red\"", `f:9:12: gateway: "` + bad.prefix + `" ` + bad.why + notGW})
+	}
+	for _, bad := range []struct{ prefix, why string }{
+		{"192.0.2.1/33", "is not an address with a prefix length"},
+		{"192.0.2.1/", "is not an address with a prefix length"},
+		{"192.0.2.0/24", "is the network's own address"},
+		{"192.0.2.255/24", "is the broadcast address"},
+		{"239.1.1.1/24", "is a multicast address"},
+		{"127.0.0.1/8", "is a loopback address"},
+		{"192.0.2.1/0", "covers every address"},
+		{"2001:db8::/64", "is the network's own address"},
+		{"fe80::1/64", "is a link-local address, which no VTEP is reached by"},
+		{"fe80::1%eth0/64", "is not an address with a prefix length"},
+		{"::ffff:192.0.2.1/120", "is an IPv4 prefix written as IPv6"},
+	} {
+		tests = append(tests, struct{ name, old, new, want string }{"address " + bad.prefix, ownAddr,
+			"address = \"" + bad.prefix + "\"\nvlan = 77\ninterface = \"und0\"", `f:4:11: address = "` + bad.prefix + `" ` + bad.why + notOwn})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { checkLines(t, problemsOf(t, inBase(t, tt.old, tt.new)), tt.want) })

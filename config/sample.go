@@ -16,6 +16,7 @@ const skeleton = `
 [underlay]
 address = "192.0.2.1"
 #interface = "und0"
+#vlan = 77
 #port = 4789
 #ttl = 64
 #dscp = "inherit"

@@ -74,8 +74,9 @@ var gatewayTable = &table{name: "gateway", doc: "This gateway.", keys: []key{
 }}
 
 var underlayTable = &table{name: "underlay", doc: "The IP network between the VTEPs.", keys: []key{
-	{name: "address", kind: text(wantVTEP, vtepAddress), required: true, restart: true, doc: "this VTEP, IPv4 or IPv6: an address this machine holds"},
+	{name: "address", kind: text(wantVTEP, ownVTEP), required: true, restart: true, doc: "this VTEP, IPv4 or IPv6: an address this machine holds; written 192.0.2.1/24 it is put on the sub-interface of `vlan`"},
 	{name: "interface", kind: text("the name of an interface", interfaceName), restart: true, doc: "default: the interface that holds `address`"},
+	{name: "vlan", kind: integer(1, maxVLAN), restart: true, doc: "802.1Q VLAN of the underlay, on `interface`: its sub-interface, here und0.77, is made where there is none"},
 	{name: "port", kind: integer(1, 65535), def: int64(4789), restart: true, doc: "UDP port of VXLAN, the same on every VTEP"},
 	{name: "ttl", kind: integer(1, 255), def: int64(64), restart: true, doc: "outer TTL, or hop limit"},
 	{name: "dscp", kind: dscp(), def: "inherit", restart: true, doc: "outer DSCP; \"inherit\": that of the inner packet"},

@@ -31,6 +31,7 @@ const (
 
 const (
 	wantVTEP    = "the unicast address of a VTEP, as 192.0.2.2 or 2001:db8::2"
+	wantOwn     = "the address of this VTEP, and where there is a vlan its prefix length, as 192.0.2.1/24 or 2001:db8::1/64"
 	wantGroup   = "a multicast address, as 239.119.1.1 or ff0e::1"
 	wantPrefix  = "a prefix, as 192.0.2.0/24 or 2001:db8::/32"
 	wantGateway = "an address with its prefix length, as 10.1.1.1/24 or 2001:db8:1::1/64"
@@ -70,6 +71,22 @@ func vtepAddress(s string) (netip.Addr, error) {
 		return a, fault("is a link-local address, which names no interface", wantVTEP)
 	}
 	return a, nil
+}
+
+// ownAddress is the address of this VTEP as it is written.
+type ownAddress struct {
+	addr   netip.Addr
+	assign netip.Prefix // the same with its prefix length; the zero Prefix: written without
+}
+
+// ownVTEP reads the address of this VTEP.
+func ownVTEP(s string) (ownAddress, error) {
+	if !strings.Contains(s, "/") {
+		a, err := vtepAddress(s)
+		return ownAddress{addr: a}, err
+	}
+	p, err := interfacePrefix(s, "is a link-local address, which no VTEP is reached by", wantOwn)
+	return ownAddress{p.Addr(), p}, err
 }
 
 // limitedBroadcast is RFC 919 section 7.
@@ -172,9 +189,15 @@ func routePrefix(s string) (netip.Prefix, error) {
 
 // gatewayPrefix reads a gateway address with its prefix length.
 func gatewayPrefix(s string) (netip.Prefix, error) {
+	return interfacePrefix(s, "is link-local, which every gateway has already", wantGateway)
+}
+
+// interfacePrefix reads the address of an interface with the length of its
+// subnet. linkLocal is what is wrong with an IPv6 link-local one.
+func interfacePrefix(s, linkLocal, want string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
-		return p, fault("is not an address with a prefix length", wantGateway)
+		return p, fault("is not an address with a prefix length", want)
 	}
 	a := p.Addr()
 	wrong := notHost(a)
@@ -183,14 +206,14 @@ func gatewayPrefix(s string) (netip.Prefix, error) {
 		wrong = "is an IPv4 prefix written as IPv6"
 	case wrong != "":
 	case a.Is6() && a.IsLinkLocalUnicast():
-		wrong = "is link-local, which every gateway has already"
+		wrong = linkLocal
 	case p.Bits() == 0:
 		wrong = "covers every address"
 	default:
 		wrong = notHostOf(p)
 	}
 	if wrong != "" {
-		return p, fault(wrong, wantGateway)
+		return p, fault(wrong, want)
 	}
 	return p, nil
 }

@@ -52,7 +52,7 @@ func (s sinkConn) WriteBatch(out []underlay.Datagram) error {
 }
 
 // noHost knows of nothing.
-type noHost struct{}
+type noHost struct{ VLANHost }
 
 func (noHost) Run(context.Context) error                      { return nil }
 func (noHost) Changed() <-chan struct{}                       { return nil }

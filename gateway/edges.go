@@ -23,6 +23,24 @@ type Host interface {
 	// Confirm tells the host's stack that packets go to these neighbours.
 	Confirm(inUse []path.Neighbour) error
 	VXLANOn(port uint16, addr netip.Addr) (string, bool)
+
+	VLANHost
+}
+
+// VLANHost is how the gateway looks after the underlay's VLAN sub-interface, which
+// is all that it changes of the machine. What it changes it sees when it looks
+// next.
+type VLANHost interface {
+	VLAN(path.VLAN) (path.Link, bool)
+	VLANs(alias string) []path.Link
+	Addrs(link int) []netip.Prefix
+
+	AddVLAN(path.NewVLAN) error
+	RemoveVLANs(alias string, keep int) (names []string, err error)
+	BringUp(link int) error
+	SetMTU(link, mtu int) error
+	Assign(link int, p netip.Prefix) error
+	Unassign(link int, p netip.Prefix) error
 }
 
 // UnderlayOptions is how the VTEP's sockets are to be made.

@@ -75,13 +75,18 @@ func (g *Gateway) OnReady(f func()) { g.ready.Store(&f) }
 // the gateway cannot go on: what can heal by itself is waited for instead.
 func (g *Gateway) Run(ctx context.Context) error {
 	eg, ctx := errgroup.WithContext(ctx)
+	// The host is followed to the last: what was made there is removed at the end.
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
 	eg.Go(func() error {
-		if err := g.edges.Host.Run(ctx); err != nil && ctx.Err() == nil {
+		if err := g.edges.Host.Run(following); err != nil && following.Err() == nil {
 			return fmt.Errorf("following the host's interfaces and routes: %w", err)
 		}
 		return nil
 	})
-	eg.Go(func() error { return g.supervise(ctx) })
+	eg.Go(func() error {
+		defer stop()
+		return g.supervise(ctx)
+	})
 	return eg.Wait()
 }
 

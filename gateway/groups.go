@@ -92,18 +92,13 @@ func groupsOf(s *forward.Snapshot) (groups []netip.Addr) {
 	return slices.Compact(groups)
 }
 
-// groupLink returns the interface that groups are joined on and sent to by: the
-// configured one, or else the one that holds the VTEP address. Where there is
-// none, why says so, and the link is the zero Link.
+// groupLink returns the interface that groups are joined on and sent to by.
+// Where there is none, why says so, and the link is the zero Link.
 func (g *Gateway) groupLink() (link path.Link, why string) {
-	u := &g.config().Underlay
-	link, ok := g.edges.Host.Holder(u.Address)
-	if u.Interface != "" {
-		link, ok = g.edges.Host.Link(u.Interface)
-	}
+	link, ok := g.underlayLink()
 	switch {
 	case !ok:
-		return path.Link{}, fmt.Sprintf("there is no interface %s to join multicast groups on: waiting for it", cmp.Or(u.Interface, "with the VTEP address"))
+		return path.Link{}, fmt.Sprintf("there is no interface %s to join multicast groups on: waiting for it", cmp.Or(g.config().Underlay.Device(), "with the VTEP address"))
 	case link.Loopback:
 		return path.Link{}, fmt.Sprintf("%s carries no multicast: name the interface towards the other VTEPs as [underlay] interface", link.Name)
 	case !link.Multicast:
@@ -150,5 +145,5 @@ func (g *Gateway) groupRow() (row api.DatapathRow, ok bool) {
 	if len(s.want.Groups) == 0 {
 		return row, false
 	}
-	return api.DatapathRow{Mode: "raw", Interface: cmp.Or(s.link.Name, g.config().Underlay.Interface), Attached: !s.failed, Reason: s.reason}, true
+	return api.DatapathRow{Mode: "raw", Interface: cmp.Or(s.link.Name, g.config().Underlay.Device()), Attached: !s.failed, Reason: s.reason}, true
 }

@@ -72,7 +72,7 @@ func (g *Gateway) reconcileLinks() {
 		return
 	}
 	use := slices.Clone(*links)
-	if l, ok := g.edges.Host.Holder(g.config().Underlay.Address); ok && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
+	if l, why := g.holder(); why == "" && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
 		use = append(use, l.Index)
 	}
 	use = slices.DeleteFunc(use, g.isShaped)

@@ -76,15 +76,15 @@ func (g *Gateway) unfit(l path.Link) string {
 		return fmt.Sprintf("%s is a loopback interface: name the interface that the switch port is plugged into", l.Name)
 	case l.Master != "":
 		return fmt.Sprintf("%s belongs to %s, which would take its frames: ip link set %s nomaster", l.Name, l.Master, l.Name)
-	case g.isUnderlay(l.Name):
+	case g.isUnderlay(l):
 		return fmt.Sprintf("%s is the underlay interface, it holds the VTEP address: an access port needs one of its own", l.Name)
 	}
 	return ""
 }
 
-func (g *Gateway) isUnderlay(name string) bool {
+func (g *Gateway) isUnderlay(l path.Link) bool {
 	holder, held := g.edges.Host.Holder(g.config().Underlay.Address)
-	return name == g.config().Underlay.Interface || held && holder.Name == name
+	return l.Name == g.config().Underlay.Interface || held && holder.Name == l.Name || l.Index == g.up.vlan.link.Index
 }
 
 func (p *portState) hasEnded() bool {

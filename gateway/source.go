@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -259,12 +260,15 @@ func describePort(dev port.Port) string {
 
 func (g *Gateway) uplinkRow() api.DatapathRow {
 	u := &g.config().Underlay
-	row := api.DatapathRow{Mode: "raw", Interface: u.Interface, Attached: g.up.dev != nil, Reason: g.up.reason}
-	if l, ok := g.edges.Host.Holder(u.Address); ok {
+	row := api.DatapathRow{Mode: "raw", Interface: u.Device(), Attached: g.up.dev != nil, Reason: g.up.reason}
+	if l, ok := g.edges.Host.Holder(u.Address); ok && u.VLAN == 0 {
 		row.Interface = l.Name
 	}
+	if u.VLAN != 0 {
+		row.Interface = cmp.Or(g.up.vlan.link.Name, row.Interface)
+	}
 	if g.up.dev != nil {
-		row.Reason = "UDP sockets on the VTEP address, one per worker"
+		row.Reason = cmp.Or(g.up.vlan.ails, "UDP sockets on the VTEP address, one per worker")
 	}
 	return row
 }

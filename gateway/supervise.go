@@ -72,6 +72,7 @@ func (g *Gateway) everySecond(ticks int) {
 func (g *Gateway) reconcile() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.reconcileVLAN()
 	for _, p := range g.ports {
 		g.reconcilePort(p)
 	}
@@ -87,4 +88,5 @@ func (g *Gateway) closeAll() {
 		g.closePort(p)
 	}
 	g.closeUplink()
+	g.closeVLAN()
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"vxgw/gateway/forward"
 	"vxgw/l3/underlay"
+	"vxgw/l3/underlay/path"
 )
 
 // uplinkState is the VTEP's attachment to the underlay. Guarded by Gateway.mu
@@ -21,6 +23,7 @@ type uplinkState struct {
 	workers   []*overlayWorker
 	done      []chan struct{}
 
+	vlan   vlanState
 	groups groupState
 
 	seen   underlay.Refused // what was already added to the ledger, of dev
@@ -32,30 +35,46 @@ type uplinkState struct {
 // address, and closes them when it no longer does: nothing must leave with a
 // source address that is not ours.
 func (g *Gateway) reconcileUplink() {
-	u := &g.config().Underlay
-	holder, held := g.edges.Host.Holder(u.Address)
-	if g.up.dev != nil && (!held || g.up.failed.Load()) {
+	holder, why := g.holder()
+	if g.up.dev != nil && (why != "" || g.up.failed.Load()) {
 		g.closeUplink()
 	}
-	switch {
-	case !held:
-		g.setUplink(fmt.Sprintf("no interface holds the VTEP address %s: ip address add %s dev %s; waiting for it",
-			u.Address, netip.PrefixFrom(u.Address, u.Address.BitLen()), interfaceOr(u.Interface, "INTERFACE")))
-	case u.Interface != "" && holder.Name != u.Interface && g.up.dev == nil:
-		g.trouble.once("holder", "the VTEP address is on another interface than [underlay] interface", "address", u.Address, "on", holder.Name, "configured", u.Interface)
-		fallthrough
-	default:
-		if g.up.dev == nil {
-			g.openUplink()
-		}
+	if why != "" {
+		g.setUplink(why)
+		return
+	}
+	if g.up.dev == nil {
+		g.warnHolder(holder)
+		g.openUplink()
 	}
 }
 
-func interfaceOr(name, other string) string {
-	if name == "" {
-		return other
+// holder returns the interface that holds the VTEP address, or why none does
+// that it could be used on.
+func (g *Gateway) holder() (path.Link, string) {
+	u := &g.config().Underlay
+	if u.VLAN != 0 {
+		return g.vlanHolder()
 	}
-	return name
+	holder, held := g.edges.Host.Holder(u.Address)
+	if !held {
+		return holder, fmt.Sprintf("no interface holds the VTEP address %s: ip address add %s dev %s; waiting for it",
+			u.Address, netip.PrefixFrom(u.Address, u.Address.BitLen()), cmp.Or(u.Interface, "INTERFACE"))
+	}
+	return holder, ""
+}
+
+// warnHolder tells of a VTEP address that another interface has than the one
+// that is configured, or has too: routes decide which one packets leave by.
+func (g *Gateway) warnHolder(holder path.Link) {
+	u := &g.config().Underlay
+	first, _ := g.edges.Host.Holder(u.Address)
+	switch {
+	case u.VLAN != 0 && first.Index != holder.Index:
+		g.trouble.once("holder", "the VTEP address is on another interface too than the sub-interface of [underlay] vlan", "address", u.Address, "on", first.Name, "configured", holder.Name)
+	case u.VLAN == 0 && u.Interface != "" && holder.Name != u.Interface:
+		g.trouble.once("holder", "the VTEP address is on another interface than [underlay] interface", "address", u.Address, "on", holder.Name, "configured", u.Interface)
+	}
 }
 
 func (g *Gateway) openUplink() {

@@ -77,7 +77,9 @@ func (n *Net) AddOn(text string, prepare func(*Host)) *Gateway {
 	}
 	g.Host.follow = g.follow
 	g.Host.AddLink(Underlay)
-	g.Host.AddAddr(cfg.Underlay.Address, Underlay)
+	if cfg.Underlay.VLAN == 0 {
+		g.Host.AddAddr(cfg.Underlay.Address, Underlay)
+	}
 	for _, p := range cfg.Ports {
 		g.Host.AddLink(p.Interface)
 	}
@@ -241,6 +243,13 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.Write(p)
+}
+
+// forget empties the log.
+func (b *logBuffer) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Reset()
 }
 
 func (b *logBuffer) String() string {

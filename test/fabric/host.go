@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"vxgw/l3/underlay/path"
@@ -17,11 +18,16 @@ type Host struct {
 
 	mu        sync.Mutex // guards everything below
 	links     map[string]path.Link
-	holders   map[netip.Addr]string
+	held      []heldAddr
 	mtus      map[netip.Addr]int
 	unreached map[netip.Addr]bool
 	vxlans    map[netip.AddrPort]string
 	lastIndex int
+
+	// What making a VLAN sub-interface ends with, giving a link an address, and
+	// how often the first was tried; see vlan.go.
+	noVLAN, noAssign error
+	vlanTries        int
 
 	// follow is told of a link that is new or has changed.
 	follow func(l path.Link, there bool)
@@ -37,7 +43,6 @@ func newHost() *Host {
 	return &Host{
 		changed:   make(chan struct{}, 1),
 		links:     make(map[string]path.Link),
-		holders:   make(map[netip.Addr]string),
 		mtus:      make(map[netip.Addr]int),
 		unreached: make(map[netip.Addr]bool),
 		vxlans:    make(map[netip.AddrPort]string),
@@ -78,8 +83,22 @@ func (h *Host) LinkAt(index int) (path.Link, bool) {
 func (h *Host) Holder(a netip.Addr) (path.Link, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l, ok := h.links[h.holders[a]]
-	return l, ok
+	for _, is := range h.held {
+		if is.prefix.Addr() == a {
+			return h.byIndex(is.link)
+		}
+	}
+	return path.Link{}, false
+}
+
+// byIndex needs mu.
+func (h *Host) byIndex(index int) (path.Link, bool) {
+	for _, l := range h.links {
+		if l.Index == index {
+			return l, true
+		}
+	}
+	return path.Link{}, false
 }
 
 // Confirm is as gateway.Host has it. There is nobody to be told.
@@ -111,6 +130,10 @@ func (h *Host) change(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f()
+	h.signal()
+}
+
+func (h *Host) signal() {
 	select {
 	case h.changed <- struct{}{}:
 	default:
@@ -127,27 +150,42 @@ func (h *Host) AddLink(name string) {
 	})
 }
 
-// RemoveLink has a link disappear, with the addresses that it holds.
+// RemoveLink has a link disappear, with the addresses that it holds and the
+// VLANs that are on it.
 func (h *Host) RemoveLink(name string) {
-	h.change(func() {
-		l := h.links[name]
-		delete(h.links, name)
-		h.follow(l, false)
-	})
+	h.change(func() { h.remove(name) })
 }
 
-// EditLink changes a link that is there.
+// remove needs mu.
+func (h *Host) remove(name string) {
+	l, ok := h.links[name]
+	if !ok {
+		return
+	}
+	for _, sub := range h.vlansOn(l) {
+		h.remove(sub.Name)
+	}
+	delete(h.links, name)
+	h.held = slices.DeleteFunc(h.held, func(a heldAddr) bool { return a.link == l.Index })
+	h.follow(l, false)
+}
+
+// EditLink changes a link that is there, and what follows it: its VLANs.
 func (h *Host) EditLink(name string, edit func(*path.Link)) {
-	h.change(func() {
-		l := h.links[name]
-		was := l.AdminUp && l.Carrier
-		edit(&l)
-		if was && !(l.AdminUp && l.Carrier) {
-			l.Downs++
-		}
-		h.links[name] = l
-		h.follow(l, true)
-	})
+	h.change(func() { h.edit(name, edit) })
+}
+
+// edit needs mu.
+func (h *Host) edit(name string, edit func(*path.Link)) {
+	l := h.links[name]
+	was := l
+	edit(&l)
+	if was.AdminUp && was.Carrier && !(l.AdminUp && l.Carrier) {
+		l.Downs++
+	}
+	h.links[name] = l
+	h.follow(l, true)
+	h.followParent(was, l)
 }
 
 // SetUp sets a link up or down.
@@ -168,11 +206,21 @@ func (h *Host) SetMaster(name, master string) {
 // Flap takes a link down and up faster than anyone looks.
 func (h *Host) Flap(name string) { h.EditLink(name, func(l *path.Link) { l.Downs++ }) }
 
-// AddAddr gives an address to a link.
-func (h *Host) AddAddr(a netip.Addr, link string) { h.change(func() { h.holders[a] = link }) }
+// AddAddr gives an address to a link, and to no other.
+func (h *Host) AddAddr(a netip.Addr, link string) {
+	h.change(func() {
+		h.takeAddr(a)
+		h.held = append(h.held, heldAddr{h.links[link].Index, netip.PrefixFrom(a, a.BitLen())})
+	})
+}
 
-// RemoveAddr takes an address away.
-func (h *Host) RemoveAddr(a netip.Addr) { h.change(func() { delete(h.holders, a) }) }
+// RemoveAddr takes an address away, wherever it is.
+func (h *Host) RemoveAddr(a netip.Addr) { h.change(func() { h.takeAddr(a) }) }
+
+// takeAddr needs mu.
+func (h *Host) takeAddr(a netip.Addr) {
+	h.held = slices.DeleteFunc(h.held, func(is heldAddr) bool { return is.prefix.Addr() == a })
+}
 
 // SetPath has the path to an address carry IP packets of up to mtu bytes.
 func (h *Host) SetPath(dst netip.Addr, mtu int) { h.change(func() { h.mtus[dst] = mtu }) }

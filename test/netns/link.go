@@ -2,6 +2,7 @@ package netns
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 
@@ -92,6 +93,71 @@ func (n *NS) link(dev string) (link netlink.Link, err error) {
 		return nil, fmt.Errorf("%v: device %s: %w", n, dev, err)
 	}
 	return link, nil
+}
+
+// VLAN makes an 802.1Q sub-interface of a device and sets it up. The error wraps
+// unix.EOPNOTSUPP where the kernel has no 802.1Q; see HasVLANs.
+func (n *NS) VLAN(parent, dev string, id int) error {
+	p, err := n.link(parent)
+	if err != nil {
+		return err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex = dev, p.Attrs().Index
+	err = n.request(func(h *netlink.Handle) error {
+		return h.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: id, VlanProtocol: netlink.VLAN_PROTOCOL_8021Q})
+	})
+	if err != nil {
+		return fmt.Errorf("%v: %s as VLAN %d of %s: %w", n, dev, id, parent, err)
+	}
+	return n.SetUp(dev)
+}
+
+// HasVLANs reports whether the kernel can make 802.1Q sub-interfaces. It makes
+// one of a device, and takes it away again.
+func (n *NS) HasVLANs(parent string) (bool, error) {
+	const dev = "vlan-probe"
+	err := n.VLAN(parent, dev, 4094)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, n.Delete(dev)
+}
+
+// SetAlias gives a device a text for people to read.
+func (n *NS) SetAlias(dev, alias string) error {
+	return n.change(dev, "set alias", func(h *netlink.Handle, l netlink.Link) error { return h.LinkSetAlias(l, alias) })
+}
+
+// Alias returns that text.
+func (n *NS) Alias(dev string) (string, error) {
+	link, err := n.link(dev)
+	if err != nil {
+		return "", err
+	}
+	return link.Attrs().Alias, nil
+}
+
+// MTU returns the MTU of a device, in bytes.
+func (n *NS) MTU(dev string) (int, error) {
+	link, err := n.link(dev)
+	if err != nil {
+		return 0, err
+	}
+	return link.Attrs().MTU, nil
+}
+
+// Has reports whether there is a device of that name.
+func (n *NS) Has(dev string) (bool, error) {
+	_, err := n.link(dev)
+	var none netlink.LinkNotFoundError
+	if errors.As(err, &none) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // SetUp sets a device up.

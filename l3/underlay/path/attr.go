@@ -42,6 +42,13 @@ func (a attr) uint8() uint8 {
 	return a[0]
 }
 
+func (a attr) uint16() uint16 {
+	if len(a) < 2 {
+		return 0
+	}
+	return binary.NativeEndian.Uint16(a)
+}
+
 func (a attr) uint32() uint32 {
 	if len(a) < 4 {
 		return 0
@@ -49,7 +56,7 @@ func (a attr) uint32() uint32 {
 	return binary.NativeEndian.Uint32(a)
 }
 
-// port reads a UDP port, which is in network order.
+// port reads a UDP port or an EtherType, which are in network order.
 func (a attr) port() uint16 {
 	if len(a) < 2 {
 		return 0

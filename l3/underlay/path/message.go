@@ -61,7 +61,8 @@ func parseLink(b []byte) (device, bool) {
 		Multicast: flags&unix.IFF_MULTICAST != 0,
 		Ethernet:  binary.NativeEndian.Uint16(b[2:]) == unix.ARPHRD_ETHER,
 	}}
-	oper, elsewhere := uint8(operUnknown), false
+	oper, elsewhere, lower := uint8(operUnknown), false, 0
+	var data attr
 	for typ, v := range attrs(b[unix.SizeofIfInfomsg:]) {
 		switch typ {
 		case unix.IFLA_IFNAME:
@@ -80,16 +81,25 @@ func parseLink(b []byte) (device, bool) {
 			d.carrierUps = v.uint32()
 		case unix.IFLA_CARRIER_DOWN_COUNT:
 			d.carrierDowns = v.uint32()
+		case unix.IFLA_IFALIAS:
+			d.Alias = v.text()
+		case unix.IFLA_LINK:
+			lower = int(v.uint32())
 		case unix.IFLA_LINK_NETNSID:
 			elsewhere = true
 		case unix.IFLA_LINKINFO:
-			d.Kind, d.vxlan = parseLinkInfo(v)
+			d.Kind, data = parseLinkInfo(v)
 		}
 	}
 	d.Carrier = carries(flags, oper)
-	if elsewhere {
-		// Its socket stayed in the namespace that it was made in.
-		d.vxlan = vxlan{}
+	switch {
+	case elsewhere:
+		// The socket of a vxlan device stayed in the namespace that it was made
+		// in, and so did the parent of a VLAN.
+	case d.Kind == "vxlan":
+		d.vxlan = parseVXLAN(data)
+	case d.Kind == kindVLAN:
+		d.VLAN = parseVLAN(data, lower)
 	}
 	return d, d.Index > 0 && d.Name != ""
 }
@@ -104,8 +114,7 @@ func shaped(qdisc string) bool {
 	return true
 }
 
-func parseLinkInfo(b []byte) (kind string, v vxlan) {
-	var data attr
+func parseLinkInfo(b []byte) (kind string, data attr) {
 	for typ, value := range attrs(b) {
 		switch typ {
 		case unix.IFLA_INFO_KIND:
@@ -114,10 +123,27 @@ func parseLinkInfo(b []byte) (kind string, v vxlan) {
 			data = value
 		}
 	}
-	if kind == "vxlan" {
-		v = parseVXLAN(data)
+	return kind, data
+}
+
+// kindVLAN is the kind of 802.1Q and 802.1ad devices.
+const kindVLAN = "vlan"
+
+// parseVLAN reads which VLAN a device of that kind carries. One of a service tag
+// (802.1ad) is no 802.1Q VLAN, whatever its id.
+func parseVLAN(b []byte, parent int) VLAN {
+	v := VLAN{Parent: parent}
+	for typ, value := range attrs(b) {
+		switch typ {
+		case unix.IFLA_VLAN_ID:
+			v.ID = value.uint16()
+		case unix.IFLA_VLAN_PROTOCOL:
+			if value.port() != unix.ETH_P_8021Q {
+				return VLAN{}
+			}
+		}
 	}
-	return kind, v
+	return v
 }
 
 // parseVXLAN finds out which sockets the device has. They are bound to the
@@ -146,6 +172,8 @@ type address struct {
 	addr  netip.Addr
 	bits  uint8 // a link may hold an address twice, with two prefix lengths
 }
+
+func (a address) prefix() netip.Prefix { return netip.PrefixFrom(a.addr, int(a.bits)) }
 
 // parseAddress reads an RTM_NEWADDR or RTM_DELADDR (struct ifaddrmsg: family,
 // prefixlen, flags, scope, index). held is whether the address can be used.

@@ -51,8 +51,9 @@ type Monitor struct {
 
 	closed atomic.Bool
 
-	mu    sync.RWMutex
+	mu    sync.RWMutex // guards what follows
 	state *state
+	news  chan struct{} // closed when state changes next
 
 	// Of Run alone.
 	nextSync    time.Time
@@ -72,7 +73,7 @@ func Open() (*Monitor, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	m := &Monitor{changed: make(chan struct{}, 1), state: newState()}
+	m := &Monitor{changed: make(chan struct{}, 1), state: newState(), news: make(chan struct{})}
 	if err := m.open(); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("follow the host's links: %w", err)
@@ -183,6 +184,9 @@ func (m *Monitor) take(msgs []message) {
 	for _, msg := range msgs {
 		e |= m.state.apply(msg.typ, msg.body)
 	}
+	if e&facts != 0 {
+		m.tell()
+	}
 	m.mu.Unlock()
 	if e&routing != 0 {
 		m.routesStale = true
@@ -190,6 +194,12 @@ func (m *Monitor) take(msgs []message) {
 	if e&facts != 0 {
 		m.signal()
 	}
+}
+
+// tell wakes who waits for state to change. It needs mu.
+func (m *Monitor) tell() {
+	close(m.news)
+	m.news = make(chan struct{})
 }
 
 func (m *Monitor) signal() {
@@ -222,6 +232,7 @@ func (m *Monitor) sync() error {
 			m.state.apply(msg.typ, msg.body)
 		}
 	}
+	m.tell()
 	m.mu.Unlock()
 	m.syncs++
 	m.nextSync = m.lastSync.Add(syncEvery)

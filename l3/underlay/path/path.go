@@ -1,6 +1,7 @@
 // Package path follows what the gateway needs to know of the host it runs on:
-// its links, who holds an address, and the path that packets to a VTEP take.
-// Nothing outside of it speaks netlink.
+// its links, who holds an address, and the path that packets to a VTEP take. It
+// also makes and removes the VLAN sub-interface of the underlay. Nothing outside
+// of it speaks netlink.
 //
 // A Monitor belongs to the network namespace of the thread that opened it,
 // whichever thread it is used on.
@@ -26,6 +27,8 @@ type Link struct {
 	Shaped    bool   // somebody gave it a queueing discipline that limits, delays or sorts
 	Kind      string // "veth", "vxlan", "bridge" and so on; "" for hardware
 	Master    string // the bridge, bond, team or VRF it belongs to; "": none
+	VLAN      VLAN   // of an 802.1Q sub-interface
+	Alias     string // what it was given for people to read (ip link set alias)
 
 	// Downs counts how often the device went down or away. It never falls
 	// while Index is the same, not even if the device was away in another
@@ -47,6 +50,13 @@ func (p Path) NextHop(dst netip.Addr) Neighbour {
 		dst = p.Via
 	}
 	return Neighbour{p.LinkIndex, dst}
+}
+
+// VLAN is which VLAN of which parent a sub-interface carries. The zero VLAN is
+// that of any other device, and of one whose parent is in another namespace.
+type VLAN struct {
+	ID     uint16 // 1..4094
+	Parent int    // index
 }
 
 // Path is how packets to an address leave the host.

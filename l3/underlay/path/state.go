@@ -1,8 +1,10 @@
 package path
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -209,6 +211,46 @@ func (s *state) holder(addr netip.Addr) (best Link, found bool) {
 		}
 	}
 	return best, found
+}
+
+// addrs lists what a link holds, in order.
+func (s *state) addrs(index int) []netip.Prefix {
+	var list []netip.Prefix
+	for a := range s.held {
+		if a.index == index {
+			list = append(list, a.prefix())
+		}
+	}
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return list
+}
+
+func (s *state) holds(index int, p netip.Prefix) bool {
+	_, ok := s.held[address{index, p.Addr(), uint8(p.Bits())}]
+	return ok
+}
+
+// vlan finds the sub-interface that carries a VLAN. The kernel lets there be one.
+func (s *state) vlan(v VLAN) (Link, bool) {
+	for index, d := range s.devices {
+		if d.VLAN == v && v.ID != 0 {
+			return s.link(index)
+		}
+	}
+	return Link{}, false
+}
+
+// aliased lists the VLAN sub-interfaces of an alias.
+func (s *state) aliased(alias string) []Link {
+	var list []Link
+	for index, d := range s.devices {
+		if d.Kind == kindVLAN && d.Alias == alias {
+			l, _ := s.link(index)
+			list = append(list, l)
+		}
+	}
+	slices.SortFunc(list, func(a, b Link) int { return cmp.Compare(a.Index, b.Index) })
+	return list
 }
 
 func better(a, b Link) bool {

@@ -44,7 +44,18 @@ func linkMessage(d device) []byte {
 		attribute(unix.IFLA_OPERSTATE, oper),
 		attribute(unix.IFLA_MASTER, u32(uint32(d.master))...),
 		attribute(unix.IFLA_CARRIER_UP_COUNT, u32(d.carrierUps)...),
-		attribute(unix.IFLA_CARRIER_DOWN_COUNT, u32(d.carrierDowns)...))
+		attribute(unix.IFLA_CARRIER_DOWN_COUNT, u32(d.carrierDowns)...),
+		attribute(unix.IFLA_IFALIAS, append([]byte(d.Alias), 0)...),
+		attribute(unix.IFLA_LINK, u32(uint32(d.VLAN.Parent))...),
+		linkInfo(d.Kind, attribute(unix.IFLA_VLAN_ID, u16(d.VLAN.ID)...)))
+}
+
+func u16(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
+
+func linkInfo(kind string, data []byte) []byte {
+	return attribute(unix.IFLA_LINKINFO, slices.Concat(
+		attribute(unix.IFLA_INFO_KIND, append([]byte(kind), 0)...),
+		attribute(unix.IFLA_INFO_DATA|unix.NLA_F_NESTED, data...))...)
 }
 
 func TestFallsBetweenTwoMessages(t *testing.T) {
@@ -234,14 +245,90 @@ func TestVXLANInfo(t *testing.T) {
 		{"external", slices.Concat(port, attribute(unix.IFLA_VXLAN_COLLECT_METADATA, 1)), vxlan{4789, true, true}},
 		{"not external", slices.Concat(port, attribute(unix.IFLA_VXLAN_COLLECT_METADATA, 0)), vxlan{4789, true, false}},
 	} {
-		info := slices.Concat(attribute(unix.IFLA_INFO_KIND, []byte("vxlan\x00")...), attribute(unix.IFLA_INFO_DATA|unix.NLA_F_NESTED, c.data...))
-		if kind, got := parseLinkInfo(info); kind != "vxlan" || got != c.want {
-			t.Errorf("%s: %s %+v, want %+v", c.name, kind, got, c.want)
+		d, ok := parseLink(linkOf(linkInfo("vxlan", c.data)))
+		if !ok || d.Kind != "vxlan" || d.vxlan != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, d, c.want)
 		}
 	}
-	other := slices.Concat(attribute(unix.IFLA_INFO_DATA, port...), attribute(unix.IFLA_INFO_KIND, []byte("veth")...))
-	if kind, v := parseLinkInfo(other); kind != "veth" || v != (vxlan{}) {
-		t.Errorf("another kind: %s %+v", kind, v)
+	if d, _ := parseLink(linkOf(linkInfo("veth", port))); d.Kind != "veth" || d.vxlan != (vxlan{}) {
+		t.Errorf("another kind: %+v", d)
+	}
+	if d, _ := parseLink(linkOf(linkInfo("vxlan", port), attribute(unix.IFLA_LINK_NETNSID, u32(0)...))); d.vxlan != (vxlan{}) {
+		t.Errorf("a socket in another namespace: %+v", d)
+	}
+}
+
+// linkOf is a message of eth0 with attributes.
+func linkOf(attributes ...[]byte) []byte {
+	b := make([]byte, unix.SizeofIfInfomsg)
+	b[4] = 5
+	return slices.Concat(b, attribute(unix.IFLA_IFNAME, []byte("eth0\x00")...), slices.Concat(attributes...))
+}
+
+func TestVLANInfo(t *testing.T) {
+	id := attribute(unix.IFLA_VLAN_ID, u16(77)...)
+	parent := attribute(unix.IFLA_LINK, u32(3)...)
+	protocol := func(etherType ...byte) []byte { return attribute(unix.IFLA_VLAN_PROTOCOL, etherType...) }
+	for _, c := range []struct {
+		name       string
+		attributes [][]byte
+		want       VLAN
+	}{
+		{"802.1Q", [][]byte{parent, linkInfo("vlan", slices.Concat(protocol(0x81, 0), id))}, VLAN{77, 3}},
+		{"the other way round", [][]byte{linkInfo("vlan", slices.Concat(id, protocol(0x81, 0))), parent}, VLAN{77, 3}},
+		{"from before there was another protocol", [][]byte{parent, linkInfo("vlan", id)}, VLAN{77, 3}},
+		{"802.1ad", [][]byte{parent, linkInfo("vlan", slices.Concat(id, protocol(0x88, 0xa8)))}, VLAN{}},
+		{"parent in another namespace", [][]byte{parent, linkInfo("vlan", id), attribute(unix.IFLA_LINK_NETNSID, u32(0)...)}, VLAN{}},
+		{"another kind on a parent", [][]byte{parent, linkInfo("macvlan", id)}, VLAN{}},
+	} {
+		if d, ok := parseLink(linkOf(c.attributes...)); !ok || d.VLAN != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, d, c.want)
+		}
+	}
+}
+
+func TestVLANIsFoundWhateverItsName(t *testing.T) {
+	s := newState()
+	add := func(name string, index int, kind, alias string, v VLAN) {
+		s.apply(unix.RTM_NEWLINK, linkMessage(device{Link: Link{Name: name, Index: index, Kind: kind, Alias: alias, VLAN: v}}))
+	}
+	add("und0", 3, "veth", "", VLAN{})
+	add("und1", 4, "veth", "mark", VLAN{})
+	add("und1.77", 5, "vlan", "mark", VLAN{77, 4})
+	add("storage", 6, "vlan", "mark", VLAN{77, 3})
+	add("und0.78", 7, "vlan", "other", VLAN{78, 3})
+	add("far", 8, "vlan", "mark", VLAN{})
+	if l, ok := s.vlan(VLAN{77, 3}); !ok || l.Name != "storage" {
+		t.Errorf("VLAN 77 of und0: %+v, %v", l, ok)
+	}
+	for _, v := range []VLAN{{79, 3}, {77, 5}, {}, {0, 3}} {
+		if l, ok := s.vlan(v); ok {
+			t.Errorf("%+v: %+v", v, l)
+		}
+	}
+	var names []string
+	for _, l := range s.aliased("mark") {
+		names = append(names, l.Name)
+	}
+	if !slices.Equal(names, []string{"und1.77", "storage", "far"}) {
+		t.Errorf("of the alias: %v", names)
+	}
+}
+
+func TestAddressesOfALink(t *testing.T) {
+	s := newState()
+	for _, a := range []struct {
+		index int
+		flags byte
+		cidr  string
+	}{{5, 0, "192.0.2.9/24"}, {5, 0, "192.0.2.1/32"}, {5, 0, "192.0.2.1/24"}, {6, 0, "192.0.2.7/24"}, {5, unix.IFA_F_TENTATIVE, "2001:db8::9/64"}, {5, 0, "2001:db8::1/64"}} {
+		s.apply(unix.RTM_NEWADDR, addressMessage(a.index, a.flags, a.cidr, ""))
+	}
+	if got, want := fmt.Sprint(s.addrs(5)), "[192.0.2.1/24 192.0.2.9/24 192.0.2.1/32 2001:db8::1/64]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if p := netip.MustParsePrefix("192.0.2.1/24"); !s.holds(5, p) || s.holds(6, p) || s.holds(5, netip.MustParsePrefix("192.0.2.1/25")) {
+		t.Error("holds another address than it should")
 	}
 }
 
@@ -299,6 +386,11 @@ func TestStateFollowsAHost(t *testing.T) {
 				}
 				d.Index, d.Name, d.MTU = i, n, rapid.IntRange(1280, 9000).Draw(t, "mtu")
 				d.master = index.Draw(t, "master")
+				d.Alias = rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "alias")
+				d.Kind, d.VLAN = "veth", VLAN{}
+				if id := rapid.Uint16Range(0, 3).Draw(t, "vlan"); id > 0 {
+					d.Kind, d.VLAN = kindVLAN, VLAN{id, index.Draw(t, "parent")}
+				}
 				d.AdminUp = rapid.Bool().Draw(t, "up")
 				if was := d.Carrier; was != rapid.Bool().Draw(t, "carrier") {
 					d.Carrier = !was
