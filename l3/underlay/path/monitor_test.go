@@ -127,7 +127,7 @@ func TestLinkAppearsWithAllThatIsKnownOfIt(t *testing.T) {
 	must(t, netns.Veth(n, "eth0", far, "eth0", netns.VethOptions{AMAC: macA, MTU: 1600}))
 	eventually(t, m, "eth0 up", isUp(m, "eth0"))
 	l := link(t, m, "eth0")
-	want := Link{Name: "eth0", Index: l.Index, MTU: 1600, MAC: macA, AdminUp: true, Carrier: true, Multicast: true, Kind: "veth"}
+	want := Link{Name: "eth0", Index: l.Index, MTU: 1600, MAC: macA, AdminUp: true, Carrier: true, Multicast: true, Ethernet: true, Kind: "veth"}
 	if l != want {
 		t.Errorf("link %+v, want %+v", l, want)
 	}
@@ -343,7 +343,7 @@ func TestPathIsTheRoutes(t *testing.T) {
 			index := link(t, m, "und0").Index
 			expect := func(dst, src netip.Addr, want Path) {
 				t.Helper()
-				want.Link, want.LinkIndex = "und0", index
+				want.Link, want.LinkIndex, want.Plain = "und0", index, true
 				got, err := m.Path(dst, src)
 				got.MAC = frame.MAC{} // has a test of its own
 				if err != nil || got != want {
