@@ -33,6 +33,13 @@ type overlayWorker struct {
 	snap *forward.Snapshot
 	now  uint32
 	rx   rxRun
+	last sender
+}
+
+// sender is the VTEP that the last packet of a batch came from: most come in runs.
+type sender struct {
+	addr netip.Addr
+	id   forward.VTEPID
 }
 
 // rxRun sums up packets in a row from one VTEP in one domain.
@@ -70,7 +77,7 @@ func (w *overlayWorker) run() {
 
 func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
-	w.tx.snap = w.snap
+	w.tx.snap, w.last = w.snap, sender{}
 	for i := range pkts {
 		w.packet(&pkts[i])
 	}
@@ -125,6 +132,15 @@ func (w *overlayWorker) refuse(r forward.Reason, d fdb.Domain, from netip.Addr) 
 
 // vtep returns the sender's number; a VTEP not heard of before is given one.
 func (w *overlayWorker) vtep(a netip.Addr) forward.VTEPID {
+	if a == w.last.addr {
+		return w.last.id
+	}
+	id := w.findVTEP(a)
+	w.last = sender{a, id}
+	return id
+}
+
+func (w *overlayWorker) findVTEP(a netip.Addr) forward.VTEPID {
 	id, ok := w.gw.tables.VTEP(a)
 	if !ok {
 		id = w.newVTEP(a)

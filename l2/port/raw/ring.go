@@ -70,6 +70,8 @@ type ring struct {
 	head int // the next slot to look at
 	lent int // slots before head that are handed out
 
+	fence atomic.Uint32 // written for the barrier alone
+
 	mu      sync.Mutex // guards what follows, and mem going away
 	reading bool       // somebody has frames, and is who gives mem back
 	closed  bool
@@ -184,10 +186,14 @@ func (r *ring) take(n int) {
 	r.lent = n
 }
 
-// giveBack lets the kernel have the slots that were handed out.
+// giveBack lets the kernel have the slots that were handed out. One barrier keeps
+// what was read of all of them in front of the words that give them back: one each
+// costs as much as it takes to decide on a frame. A word that is aligned is written
+// whole.
 func (r *ring) giveBack() {
+	r.fence.Add(1)
 	for i := -r.lent; i < 0; i++ {
-		atomic.StoreUint32(owner(r.slot(i)), unix.TP_STATUS_KERNEL)
+		*owner(r.slot(i)) = unix.TP_STATUS_KERNEL
 	}
 	r.lent = 0
 }
