@@ -69,9 +69,7 @@ func (g *Gateway) everySecond(ticks int) {
 func (g *Gateway) reconcile() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, p := range g.ports {
-		g.reconcilePort(p)
-	}
+	g.reconcilePorts()
 	g.reconcileUplink()
 	g.reconcileGroups()
 }
@@ -79,8 +77,6 @@ func (g *Gateway) reconcile() {
 func (g *Gateway) closeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, p := range g.ports {
-		g.closePort(p)
-	}
+	g.closePorts(g.ports)
 	g.closeUplink()
 }
