@@ -32,8 +32,17 @@ func Linux() (Edges, error) {
 }
 
 func openPort(l path.Link) (port.Port, error) {
-	return raw.Open(raw.Config{Interface: l.Name, Index: l.Index, Promiscuous: true})
+	p, err := raw.Open(raw.Config{Interface: l.Name, Index: l.Index, Promiscuous: true})
+	if err != nil {
+		return nil, err
+	}
+	return rawPort{p}, nil
 }
+
+// rawPort says what the kernel did not grant.
+type rawPort struct{ *raw.Port }
+
+func (p rawPort) Lacks() error { return p.Features().Offload }
 
 func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
 	return udp.Open(udp.Config{

@@ -38,6 +38,7 @@ type portState struct {
 	link   path.Link
 	told   tables.PortState // what forwarding was told last
 	dev    port.Port
+	lacks  error // what dev works without
 	worker *accessWorker
 	done   chan struct{} // closed when worker has ended
 
@@ -140,12 +141,23 @@ func (g *Gateway) openPort(p *portState) bool {
 		return false
 	}
 	p.link, p.dev, p.done, p.unreadable = p.seen, dev, make(chan struct{}), 0
+	if p.lacks = lacks(dev); p.lacks != nil {
+		g.trouble.once("port lacks "+p.cfg.Interface, "a port works with less than it should", "port", p.cfg.Interface, "err", p.lacks)
+	}
 	p.worker = newAccessWorker(g, p.id, dev, &p.bpduSeen)
 	go func(w *accessWorker, done chan struct{}) {
 		defer close(done)
 		w.run()
 	}(p.worker, p.done)
 	return true
+}
+
+// lacks returns what a device works without, nil where it has everything.
+func lacks(dev port.Port) error {
+	if d, ok := dev.(interface{ Lacks() error }); ok {
+		return d.Lacks()
+	}
+	return nil
 }
 
 // follow returns what forwarding is to be told of a port that is open, when that

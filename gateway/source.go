@@ -248,7 +248,7 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 	for _, p := range g.ports {
 		row := api.DatapathRow{Mode: "raw", Interface: p.cfg.Interface, Attached: p.dev != nil, Reason: p.reason}
 		if p.dev != nil && p.reason == "" {
-			row.Reason = rawPort(p.dev.CarriesOffload())
+			row.Reason = moves(p.dev.CarriesOffload(), p.lacks)
 		}
 		rows = append(rows, row)
 	}
@@ -258,11 +258,16 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 	return append(rows, g.uplinkRow())
 }
 
-func rawPort(offload bool) string {
-	if offload {
-		return "AF_PACKET, with checksum and segmentation offload (virtio-net headers)"
+// moves says how the frames of a port are moved.
+func moves(offload bool, lacks error) string {
+	how := "AF_PACKET, with checksum and segmentation offload (virtio-net headers)"
+	if !offload {
+		how = "AF_PACKET, without offloads: the kernel gives no virtio-net headers"
 	}
-	return "AF_PACKET, without offloads: the kernel gives no virtio-net headers"
+	if lacks != nil {
+		how += ": " + lacks.Error()
+	}
+	return how
 }
 
 func (g *Gateway) uplinkRow() api.DatapathRow {
@@ -273,6 +278,9 @@ func (g *Gateway) uplinkRow() api.DatapathRow {
 	}
 	if g.up.dev != nil {
 		row.Reason = "UDP sockets on the VTEP address, one per worker"
+		if lacks := g.up.lacks.Load(); lacks != nil {
+			row.Reason += ", with less than they should have: " + (*lacks).Error()
+		}
 	}
 	return row
 }
