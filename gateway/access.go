@@ -30,6 +30,7 @@ type accessWorker struct {
 	carrier
 	tally  batchTally
 	tx     *transmit
+	warmer warmer
 	beat   heartbeat
 	alerts alerts
 
@@ -71,6 +72,7 @@ func (w *accessWorker) run() {
 func (w *accessWorker) batch(bufs []frame.Buffer) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
 	w.tx.snap = w.snap
+	w.warmer.access(w.snap, w.id, bufs)
 	var rx counters.Tally
 	for i := range bufs {
 		rx.Add(received(&bufs[i]))

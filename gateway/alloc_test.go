@@ -119,7 +119,7 @@ vlan = 10
 		t.Fatal(err)
 	}
 	for _, p := range b.ports {
-		b.tables.SetPort(p.id, tables.PortState{Dev: sinkPort{sink: &b.sink}, Up: true, MTU: 1500})
+		b.tables.SetPorts([]tables.PortChange{{ID: p.id, State: tables.PortState{Dev: sinkPort{sink: &b.sink}, Up: true, MTU: 1500}}})
 	}
 	b.tables.SetUplinks([]underlay.Conn{sinkConn{sink: &b.sink}})
 	b.access = newAccessWorker(b.Gateway, b.ports[0].id, 0, sinkPort{sink: &b.sink}, sinkPort{sink: &b.sink}, &b.ports[0].bpduSeen)

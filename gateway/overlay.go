@@ -26,6 +26,7 @@ type overlayWorker struct {
 	carrier
 	tally  batchTally
 	tx     *transmit
+	warmer warmer
 	beat   heartbeat
 	alerts alerts
 
@@ -78,6 +79,7 @@ func (w *overlayWorker) run() {
 func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
 	w.tx.snap, w.last = w.snap, sender{}
+	w.warmer.overlay(w.snap, pkts)
 	for i := range pkts {
 		w.packet(&pkts[i])
 	}

@@ -112,5 +112,6 @@ func (g *Gateway) expirePathMTUs() {
 
 // lacks tells of something that the underlay works without.
 func (g *Gateway) lacks(err error) {
+	g.up.lacks.Store(&err)
 	g.trouble.once("underlay lacks", "the underlay works with less than it should", "err", err)
 }

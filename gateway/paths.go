@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"vxgw/gateway/forward"
 	"vxgw/gateway/tables"
@@ -28,7 +30,7 @@ const (
 type paths struct {
 	want   atomic.Int32
 	kick   chan struct{}
-	narrow map[narrow]bool // what was warned of; the task's own
+	narrow map[narrow]string // what was warned of; the task's own
 
 	// links are the interfaces that packets are to be put on directly.
 	links atomic.Pointer[[]int]
@@ -60,8 +62,29 @@ func (g *Gateway) followPaths(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-g.paths.kick:
+			begun := time.Now()
 			g.refreshPaths(pathWork(g.paths.want.Swap(int32(noPaths))))
+			if !rest(ctx, restPaths*time.Since(begun)) {
+				return
+			}
 		}
+	}
+}
+
+// restPaths is how many times longer than it has worked the task then rests. A
+// port that flaps has every path asked for, ten times a second; with thousands of
+// VTEPs that is a core's work.
+const restPaths = 9
+
+// rest waits, and reports false when ctx ends first.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
@@ -144,8 +167,37 @@ func (g *Gateway) tellLost(lost []netip.Addr, why error) {
 // send: the MTU black hole, named before anybody falls into it. Each is named
 // once for as long as nothing about it changes.
 func (g *Gateway) warnNarrow() {
-	s := g.tables.Snapshot()
-	is := make(map[narrow]bool)
+	is := narrowPaths(g.tables.Snapshot())
+	var news []narrow
+	for n := range is {
+		if _, told := g.paths.narrow[n]; !told {
+			news = append(news, n)
+		}
+	}
+	slices.SortFunc(news, func(a, b narrow) int { return a.vtep.Compare(b.vtep) })
+	for _, n := range news[:min(len(news), maxNarrow)] {
+		n.warn(g, is[n])
+	}
+	if more := len(news) - maxNarrow; more > 0 {
+		g.log.Warn("more paths to VTEPs carry less than access ports may send", "paths", more, "mend", "`vxgw show vteps` has what each carries")
+	}
+	g.paths.narrow = is
+}
+
+// maxNarrow is how many narrow paths are named one by one: an underlay that was
+// left at 1500 bytes makes every path narrow.
+const maxNarrow = 8
+
+// narrow is a path that carries less than a port may send.
+type narrow struct {
+	vtep    netip.Addr
+	carries int // bytes of inner IP packet
+	mtu     int // of the port
+}
+
+// narrowPaths returns the paths that are narrow, and a port for each.
+func narrowPaths(s *forward.Snapshot) map[narrow]string {
+	is := make(map[narrow]string)
 	for i := range s.Domains {
 		d := &s.Domains[i]
 		widest := widestPort(s, d)
@@ -155,30 +207,17 @@ func (g *Gateway) warnNarrow() {
 		for _, to := range d.Flood {
 			v := &s.VTEPs[to]
 			if inner := v.MaxFrame - frame.HeaderLen; v.MaxFrame > 0 && inner < widest.MTU {
-				is[narrow{v.Addr, inner, widest.Name, widest.MTU}] = true
+				is[narrow{v.Addr, inner, widest.MTU}] = widest.Name
 			}
 		}
 	}
-	for n := range is {
-		if !g.paths.narrow[n] {
-			n.warn(g)
-		}
-	}
-	g.paths.narrow = is
+	return is
 }
 
-// narrow is a path that carries less than a port may send.
-type narrow struct {
-	vtep    netip.Addr
-	carries int // bytes of inner IP packet
-	port    string
-	mtu     int
-}
-
-func (n narrow) warn(g *Gateway) {
+func (n narrow) warn(g *Gateway, port string) {
 	need := n.mtu + frame.HeaderLen + overhead(n.vtep)
 	g.log.Warn("the path to a VTEP carries less than an access port may send: longer frames are dropped as too_big",
-		"vtep", n.vtep, "carries", n.carries, "port", n.port, "port_mtu", n.mtu, "mend", fmt.Sprintf("raise the underlay MTU to %d, or lower the hosts' to %d", need, n.carries))
+		"vtep", n.vtep, "carries", n.carries, "port", port, "port_mtu", n.mtu, "mend", fmt.Sprintf("raise the underlay MTU to %d, or lower the hosts' to %d", need, n.carries))
 }
 
 func widestPort(s *forward.Snapshot, d *forward.Domain) *forward.Port {

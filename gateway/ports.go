@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,21 +24,31 @@ const (
 	Refused State = "refused" // the interface cannot be an access port as it is
 )
 
+// condition is a State and why a port is not up.
+type condition struct {
+	state  State
+	reason string
+}
+
 // portState is one configured port. Guarded by Gateway.mu.
 type portState struct {
 	id  forward.PortID
 	cfg config.Port
 
-	state  State
-	reason string // why it is not up
-
+	condition
 	link    path.Link
 	told    tables.PortState // what forwarding was told last
 	dev     port.Port
+	lacks   error           // what dev works without
 	workers []*accessWorker // one for each of dev's queues
 	done    chan struct{}   // closed when one of them has ended
 	ended   sync.WaitGroup
-	queues  int // that dev was asked for
+
+	openedUp bool // the interface was up when dev was opened
+
+	// Of the look at hand.
+	seen path.Link
+	next condition
 
 	bpduSeen   atomic.Bool // shut down by spanning tree; a worker sets it
 	unreadable uint64      // what was added to the ledger already, of dev
@@ -45,46 +56,89 @@ type portState struct {
 
 func (g *Gateway) newPort(c config.Port) *portState {
 	id, _ := g.tables.Port(c.Interface)
-	return &portState{id: id, cfg: c, state: Absent}
+	return &portState{id: id, cfg: c, condition: condition{state: Absent}}
 }
 
-// reconcilePort opens, closes or follows one port.
-func (g *Gateway) reconcilePort(p *portState) {
+// reconcilePorts opens, closes or follows every port. Forwarding is told of all
+// that have gone in one step, and of all that is news in another: a switch that
+// restarts takes hundreds of links down together, and to tell of one is a new
+// snapshot and may be a walk through the FDB.
+func (g *Gateway) reconcilePorts() {
+	var gone []*portState
+	under := g.underlays()
+	for _, p := range g.ports {
+		if fit := g.look(p, under); p.dev != nil && (!fit || g.isAnother(p)) {
+			gone = append(gone, p)
+		}
+	}
+	g.closePorts(gone)
+	var news []tables.PortChange
+	for _, p := range g.ports {
+		if p.next.state != Up || p.dev == nil && !g.openPort(p) {
+			continue
+		}
+		if c, changed := p.follow(); changed {
+			news = append(news, c)
+		}
+	}
+	if len(news) > 0 {
+		g.tables.SetPorts(news)
+		g.paths.ask(allPaths) // whether they carry what the ports may send
+	}
+	for _, p := range g.ports {
+		g.setCondition(p, p.next)
+	}
+}
+
+// isAnother reports whether a port must be opened anew: it has another interface
+// of the same name, nobody reads from it any more, or it was opened while it was
+// down or shaped and could not be asked for what it can be now.
+func (g *Gateway) isAnother(p *portState) bool {
+	l := p.seen
+	grown := l.AdminUp && !p.openedUp && g.queuesFor(l) > 1
+	return l.Index != p.link.Index || p.hasEnded() || l.Shaped != p.link.Shaped || grown
+}
+
+// look notes a port's interface as it is, and reports whether it can be an
+// access port; then next is Up until more is known.
+func (g *Gateway) look(p *portState, under []string) bool {
 	link, ok := g.edges.Host.Link(p.cfg.Interface)
-	if p.dev != nil && (!ok || link.Index != p.link.Index || link.Shaped != p.link.Shaped || p.hasEnded() || p.queues < g.queuesFor(link)) {
-		g.closePort(p)
-	}
+	p.seen, p.next = link, condition{state: Up}
 	if !ok {
-		g.setState(p, Absent, fmt.Sprintf("there is no interface %s: waiting for it", p.cfg.Interface))
-		return
+		p.next = condition{Absent, fmt.Sprintf("there is no interface %s: waiting for it", p.cfg.Interface)}
+	} else if why := unfit(link, under); why != "" {
+		p.next = condition{Refused, why}
 	}
-	if why := g.unfit(link); why != "" {
-		g.closePort(p)
-		g.setState(p, Refused, why)
-		return
-	}
-	if p.dev == nil && !g.openPort(p, link) {
-		return
-	}
-	g.followLink(p, link)
+	return p.next.state == Up
 }
 
 // unfit says why an interface cannot be an access port as it is; "" when it can.
-func (g *Gateway) unfit(l path.Link) string {
+func unfit(l path.Link, under []string) string {
 	switch {
 	case l.Loopback:
 		return fmt.Sprintf("%s is a loopback interface: name the interface that the switch port is plugged into", l.Name)
 	case l.Master != "":
 		return fmt.Sprintf("%s belongs to %s, which would take its frames: ip link set %s nomaster", l.Name, l.Master, l.Name)
-	case g.isUnderlay(l):
+	case slices.Contains(under, l.Name):
 		return fmt.Sprintf("%s is the underlay interface, it holds the VTEP address: an access port needs one of its own", l.Name)
 	}
 	return ""
 }
 
-func (g *Gateway) isUnderlay(l path.Link) bool {
-	holder, held := g.edges.Host.Holder(g.config().Underlay.Address)
-	return l.Name == g.config().Underlay.Interface || held && holder.Name == l.Name || l.Index == g.up.vlan.link.Index
+// underlays returns the names of the interfaces that face the underlay: the
+// configured one, its VLAN, and the one that holds the VTEP address.
+func (g *Gateway) underlays() (names []string) {
+	u := &g.config().Underlay
+	if u.Interface != "" {
+		names = append(names, u.Interface)
+	}
+	if holder, held := g.edges.Host.Holder(u.Address); held {
+		names = append(names, holder.Name)
+	}
+	if vlan := g.up.vlan.link.Name; vlan != "" {
+		names = append(names, vlan)
+	}
+	return names
 }
 
 func (p *portState) hasEnded() bool {
@@ -96,14 +150,17 @@ func (p *portState) hasEnded() bool {
 	}
 }
 
-func (g *Gateway) openPort(p *portState, link path.Link) bool {
-	p.queues = g.queuesFor(link)
-	dev, err := g.edges.OpenPort(link, PortOptions{Queues: p.queues, RingBytes: g.ringBytes()})
+func (g *Gateway) openPort(p *portState) bool {
+	p.openedUp = p.seen.AdminUp
+	dev, err := g.edges.OpenPort(p.seen, PortOptions{Queues: g.queuesFor(p.seen), RingBytes: g.ringBytes()})
 	if err != nil {
-		g.setState(p, Refused, fmt.Sprintf("cannot open %s: %v", link.Name, err))
+		p.next = condition{Refused, fmt.Sprintf("cannot open %s: %v", p.seen.Name, err)}
 		return false
 	}
-	p.link, p.dev, p.done, p.unreadable = link, dev, make(chan struct{}), 0
+	p.link, p.dev, p.done, p.unreadable = p.seen, dev, make(chan struct{}), 0
+	if p.lacks = dev.Lacks(); p.lacks != nil {
+		g.trouble.once("port lacks "+p.cfg.Interface, "a port works with less than it should", "port", p.cfg.Interface, "err", p.lacks)
+	}
 	done, once := p.done, new(sync.Once)
 	for i, q := range dev.Queues() {
 		w := newAccessWorker(g, p.id, int(p.id)+i, dev, q, &p.bpduSeen)
@@ -135,67 +192,76 @@ func (g *Gateway) ringBytes() int {
 	return min(max(ringMemory/max(len(g.config().Ports), 1), 256<<10), 4<<20)
 }
 
-// followLink tells forwarding whether the port carries frames, when that is
-// news. A link that went down and up between two looks leaves one trace: what
+// follow returns what forwarding is to be told of a port that is open, when that
+// is news. A link that went down and up between two looks leaves one trace: what
 // was behind the port may not be there any more.
-func (g *Gateway) followLink(p *portState, link path.Link) {
-	flapped := link.Downs != p.link.Downs
+func (p *portState) follow() (c tables.PortChange, changed bool) {
+	flapped := p.seen.Downs != p.link.Downs
 	if flapped {
 		p.bpduSeen.Store(false)
 	}
-	p.link = link
+	p.link = p.seen
 	shut := p.bpduSeen.Load()
-	up, state, why := linkState(link, shut)
-	if is := (tables.PortState{Dev: p.dev, Up: up, Shut: shut, MTU: link.MTU, Index: link.Index}); is != p.told {
-		p.told = is
-		g.tables.SetPort(p.id, is)
-		g.paths.ask(allPaths) // whether they carry what the port may send
-	}
-	if flapped {
-		g.tables.FlushPort(p.id)
-	}
-	g.setState(p, state, why)
+	up, next := linkState(p.link, shut)
+	p.next = next
+	is := tables.PortState{Dev: p.dev, Up: up, Shut: shut, MTU: p.link.MTU, Index: p.link.Index}
+	changed = is != p.told || flapped
+	p.told = is
+	return tables.PortChange{ID: p.id, State: is, Flapped: flapped}, changed
 }
 
-func linkState(l path.Link, bpduSeen bool) (up bool, s State, why string) {
+func linkState(l path.Link, bpduSeen bool) (up bool, c condition) {
 	switch {
 	case bpduSeen:
-		return false, Down, fmt.Sprintf("shut down: spanning tree was heard on %s and bpdu is \"shutdown\"; take the link down and up to put it back", l.Name)
+		return false, condition{Down, fmt.Sprintf("shut down: spanning tree was heard on %s and bpdu is \"shutdown\"; take the link down and up to put it back", l.Name)}
 	case !l.AdminUp:
-		return false, Down, fmt.Sprintf("%s is administratively down: ip link set %s up", l.Name, l.Name)
+		return false, condition{Down, fmt.Sprintf("%s is administratively down: ip link set %s up", l.Name, l.Name)}
 	case !l.Carrier:
-		return false, Down, fmt.Sprintf("%s has no carrier: look at the cable and the switch port", l.Name)
+		return false, condition{Down, fmt.Sprintf("%s has no carrier: look at the cable and the switch port", l.Name)}
 	}
-	return true, Up, ""
+	return true, condition{state: Up}
 }
 
-// closePort ends a port's worker and takes the device from forwarding.
-func (g *Gateway) closePort(p *portState) {
-	if p.dev == nil {
-		return
+// closePorts takes devices from forwarding and ends the ports' workers.
+func (g *Gateway) closePorts(ports []*portState) {
+	var changes []tables.PortChange
+	for _, p := range ports {
+		if p.dev != nil {
+			changes = append(changes, tables.PortChange{ID: p.id})
+		}
 	}
-	g.tables.SetPort(p.id, tables.PortState{})
-	g.pollPort(p)
-	if err := p.dev.Close(); err != nil {
-		g.log.Debug("closing a port", "port", p.cfg.Interface, "err", err)
+	g.tables.SetPorts(changes)
+	for _, p := range ports {
+		if p.dev == nil {
+			continue
+		}
+		g.pollPort(p)
+		if err := p.dev.Close(); err != nil {
+			g.log.Debug("closing a port", "port", p.cfg.Interface, "err", err)
+		}
 	}
-	p.ended.Wait()
-	p.dev, p.workers, p.done, p.told = nil, nil, nil, tables.PortState{}
-	p.bpduSeen.Store(false)
-	p.state = "" // whatever comes next is news
+	for _, p := range ports {
+		if p.dev == nil {
+			continue
+		}
+		p.ended.Wait()
+		p.dev, p.workers, p.done, p.told = nil, nil, nil, tables.PortState{}
+		p.bpduSeen.Store(false)
+		p.state = "" // whatever comes next is news
+	}
 }
 
-// setState notes a port's state and says so once, when it changed.
-func (g *Gateway) setState(p *portState, s State, why string) {
-	if p.state == s && p.reason == why {
+// setCondition notes how a port is and says so once, when that changed.
+func (g *Gateway) setCondition(p *portState, is condition) {
+	if p.condition == is {
 		return
 	}
-	p.state, p.reason = s, why
-	if s == Up {
+	p.condition = is
+	if is.state == Up {
 		g.log.Info("port up", "port", p.cfg.Interface, "vni", p.cfg.VNI)
 		return
 	}
-	g.log.Warn("port "+string(s), "port", p.cfg.Interface, "reason", why)
+	g.log.Warn("port "+string(is.state), "port", p.cfg.Interface, "reason", is.reason)
 }
 
 // pollPort adds what the kernel could not hand over: for want of room, or

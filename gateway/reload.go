@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"maps"
+	"slices"
+
 	"vxgw/config"
 )
 
@@ -44,8 +47,9 @@ func (g *Gateway) reloadPorts(want []config.Port) {
 		delete(had, c.Interface)
 	}
 	g.ports = ports
-	for _, gone := range had {
-		g.closePort(gone)
-		g.log.Info("port removed", "port", gone.cfg.Interface)
+	gone := slices.Collect(maps.Values(had))
+	g.closePorts(gone)
+	for _, p := range gone {
+		g.log.Info("port removed", "port", p.cfg.Interface)
 	}
 }

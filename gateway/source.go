@@ -53,7 +53,7 @@ func (g *Gateway) VNIs() []api.VNIRow {
 		rows = append(rows, api.VNIRow{
 			VNI: v.ID, VLAN: v.VLAN, Name: v.Name, VRF: v.VRF,
 			MACs:  g.tables.FDB().DomainLen(d),
-			Ports: portNames(s, d), VTEPs: vtepNames(s, d, behind),
+			Ports: portNames(s, d), VTEPs: vtepNames(s, members(s, d, behind)),
 			RxPackets: t.RxPackets.Load(), RxBytes: t.RxBytes.Load(),
 			TxPackets: t.TxPackets.Load(), TxBytes: t.TxBytes.Load(),
 			Suppressed: t.Suppressed.Load(),
@@ -70,47 +70,56 @@ func portNames(s *forward.Snapshot, d fdb.Domain) []string {
 	return names
 }
 
-// vtepNames lists the VTEPs of a domain: those that it floods to, and those
-// that MACs were learned behind.
-func vtepNames(s *forward.Snapshot, d fdb.Domain, behind map[domainVTEP]struct{}) []string {
+func vtepNames(s *forward.Snapshot, ids []forward.VTEPID) []string {
 	names := []string{}
-	for i := range s.VTEPs {
-		id := forward.VTEPID(i)
-		if _, learned := behind[domainVTEP{d, id}]; learned || slices.Contains(s.Domains[d].Flood, id) {
-			names = append(names, s.VTEPs[i].Addr.String())
-		}
+	for _, id := range ids {
+		names = append(names, s.VTEPs[id].Addr.String())
 	}
 	return names
 }
 
-// domainVTEP is a VTEP in a domain.
-type domainVTEP struct {
-	domain fdb.Domain
-	vtep   forward.VTEPID
-}
-
-// behind returns in which domains MACs stand behind which VTEPs.
-func (g *Gateway) behind() map[domainVTEP]struct{} {
-	m := make(map[domainVTEP]struct{})
+// behind returns the VTEPs that MACs stand behind in each domain.
+func (g *Gateway) behind() map[fdb.Domain]map[forward.VTEPID]struct{} {
+	m := make(map[fdb.Domain]map[forward.VTEPID]struct{})
 	for e := range g.tables.FDB().All() {
-		if _, isPort := forward.HopPort(e.Hop); !isPort {
-			m[domainVTEP{e.Domain, forward.HopVTEP(e.Hop)}] = struct{}{}
+		if _, isPort := forward.HopPort(e.Hop); isPort {
+			continue
 		}
+		of := m[e.Domain]
+		if of == nil {
+			of = make(map[forward.VTEPID]struct{})
+			m[e.Domain] = of
+		}
+		of[forward.HopVTEP(e.Hop)] = struct{}{}
 	}
 	return m
 }
 
+// members returns the VTEPs of a domain, by number: those that it floods to, and
+// those that MACs were learned behind.
+func members(s *forward.Snapshot, d fdb.Domain, behind map[fdb.Domain]map[forward.VTEPID]struct{}) []forward.VTEPID {
+	ids := slices.Clone(s.Domains[d].Flood)
+	for id := range behind[d] {
+		if int(id) < len(s.VTEPs) && s.VTEPs[id].Addr.IsValid() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 // VTEPs lists the remote VTEPs: the configured and those that were heard of.
 func (g *Gateway) VTEPs() []api.VTEPRow {
-	s, behind, now := g.tables.Snapshot(), g.behind(), g.edges.Clock()
+	s, now := g.tables.Snapshot(), g.edges.Clock()
+	vnis := g.vnisByVTEP(s)
 	rows := []api.VTEPRow{}
 	for i := range s.VTEPs {
-		v, id := &s.VTEPs[i], forward.VTEPID(i)
+		v := &s.VTEPs[i]
 		if !v.Addr.IsValid() {
 			continue
 		}
 		row := api.VTEPRow{
-			Address: v.Addr.String(), Origin: "learned", VNIs: g.vnisOf(s, id, behind), MTU: innerMTU(v.MaxFrame),
+			Address: v.Addr.String(), Origin: "learned", VNIs: vnis[i], MTU: innerMTU(v.MaxFrame),
 			RxPackets: v.Traffic.RxPackets.Load(), RxBytes: v.Traffic.RxBytes.Load(),
 			TxPackets: v.Traffic.TxPackets.Load(), TxBytes: v.Traffic.TxBytes.Load(),
 			LastSeen: wallClock(v.Traffic.LastSeen.Load(), now),
@@ -127,13 +136,19 @@ func (g *Gateway) VTEPs() []api.VTEPRow {
 	return rows
 }
 
-// vnisOf lists the VNIs of a VTEP, in the configuration's order.
-func (g *Gateway) vnisOf(s *forward.Snapshot, id forward.VTEPID, behind map[domainVTEP]struct{}) []uint32 {
-	vnis := []uint32{}
+// vnisByVTEP lists the VNIs of each VTEP, in the configuration's order.
+func (g *Gateway) vnisByVTEP(s *forward.Snapshot) [][]uint32 {
+	behind, vnis := g.behind(), make([][]uint32, len(s.VTEPs))
+	for i := range vnis {
+		vnis[i] = []uint32{}
+	}
 	for _, v := range g.config().VNIs {
 		d, ok := s.VNIs[v.ID]
-		if _, learned := behind[domainVTEP{d, id}]; ok && (learned || slices.Contains(s.Domains[d].Flood, id)) {
-			vnis = append(vnis, v.ID)
+		if !ok {
+			continue // a reload is under way
+		}
+		for _, id := range members(s, d, behind) {
+			vnis[id] = append(vnis[id], v.ID)
 		}
 	}
 	return vnis
@@ -269,6 +284,9 @@ func (g *Gateway) uplinkRow() api.DatapathRow {
 	}
 	if g.up.dev != nil {
 		row.Reason = cmp.Or(g.up.vlan.ails, "UDP sockets on the VTEP address, one per worker")
+		if lacks := g.up.lacks.Load(); lacks != nil {
+			row.Reason += ", with less than they should have: " + (*lacks).Error()
+		}
 	}
 	return row
 }

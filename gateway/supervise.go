@@ -73,9 +73,7 @@ func (g *Gateway) reconcile() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.reconcileVLAN()
-	for _, p := range g.ports {
-		g.reconcilePort(p)
-	}
+	g.reconcilePorts()
 	g.reconcileUplink()
 	g.reconcileLinks()
 	g.reconcileGroups()
@@ -84,9 +82,7 @@ func (g *Gateway) reconcile() {
 func (g *Gateway) closeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, p := range g.ports {
-		g.closePort(p)
-	}
+	g.closePorts(g.ports)
 	g.closeUplink()
 	g.closeVLAN()
 }

@@ -26,9 +26,10 @@ type uplinkState struct {
 	vlan   vlanState
 	groups groupState
 
-	seen   underlay.Refused // what was already added to the ledger, of dev
-	failed atomic.Bool      // a worker gave up
-	open   atomic.Bool      // dev is there
+	seen   underlay.Refused      // what was already added to the ledger, of dev
+	lacks  atomic.Pointer[error] // what dev works without
+	failed atomic.Bool           // a worker gave up
+	open   atomic.Bool           // dev is there
 }
 
 // reconcileUplink opens the VTEP's sockets while this machine holds its
@@ -79,6 +80,7 @@ func (g *Gateway) warnHolder(holder path.Link) {
 
 func (g *Gateway) openUplink() {
 	u := &g.config().Underlay
+	g.up.lacks.Store(nil)
 	dev, err := g.edges.OpenUnderlay(UnderlayOptions{
 		Address: u.Address, Port: u.Port, Queues: g.workers(), TTL: u.TTL,
 		DF: u.DF, Checksum: u.Checksum, ZeroChecksum6: u.ZeroChecksum6,

@@ -94,10 +94,21 @@ func (r *reloader) reload() (api.Reloaded, error) {
 		done.Warnings = append(done.Warnings, w.String())
 	}
 	r.log.Info("configuration reloaded", "file", r.file, "changes", len(done.Changes), "restart_needed", len(done.RestartNeeded))
-	for _, line := range done.Changes {
+	r.logChanges(done.Changes)
+	return done, nil
+}
+
+// maxChanges is how many changes of a reload are logged one by one. A VNI with a
+// thousand VTEPs is a thousand changes.
+const maxChanges = 100
+
+func (r *reloader) logChanges(all []string) {
+	for _, line := range all[:min(len(all), maxChanges)] {
 		r.log.Info("changed: " + line)
 	}
-	return done, nil
+	if more := len(all) - maxChanges; more > 0 {
+		r.log.Info("changed: and more", "changes", more)
+	}
 }
 
 // notValid is an error of the file, in the file's own words.

@@ -60,9 +60,7 @@ that is not there yet is waited for.`,
 // run runs a gateway with its control API and its watchdog until ctx ends. level
 // is the log's, which a reload may change.
 func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) error {
-	for _, w := range cfg.Warnings {
-		log.Warn(w.String())
-	}
+	logWarnings(cfg.Warnings, log)
 	if err := gateway.CheckRights(log); err != nil {
 		return err
 	}
@@ -108,6 +106,19 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.
 		return nil
 	}
 	return err
+}
+
+// maxWarnings is how many warnings of a configuration are logged at the start: of
+// four thousand VNIs as many may have no port yet.
+const maxWarnings = 20
+
+func logWarnings(all []config.Problem, log *slog.Logger) {
+	for _, w := range all[:min(len(all), maxWarnings)] {
+		log.Warn(w.String())
+	}
+	if more := len(all) - maxWarnings; more > 0 {
+		log.Warn("there is more in the configuration that is likely to surprise", "warnings", more, "mend", "`vxgw check` prints all of them")
+	}
 }
 
 // statusEvery is how often the service manager's status line is compared with

@@ -147,3 +147,29 @@ func TestReasonsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+func TestAddrSetEqual(t *testing.T) {
+	set := func(prefixes ...string) AddrSet {
+		var all []netip.Prefix
+		for _, p := range prefixes {
+			all = append(all, netip.MustParsePrefix(p))
+		}
+		return NewAddrSet(all)
+	}
+	for _, c := range []struct {
+		a, b AddrSet
+		want bool
+	}{
+		{set(), set(), true},
+		{set("192.0.2.1/32", "192.0.2.2/32"), set("192.0.2.2/32", "192.0.2.1/32"), true},
+		{set("192.0.2.1/32"), set("192.0.2.1/32", "192.0.2.2/32"), false},
+		{set("192.0.2.1/32"), set("192.0.2.2/32"), false},
+		{set("192.0.2.0/24", "10.0.0.0/8"), set("192.0.2.9/24", "10.0.0.0/8"), true},
+		{set("192.0.2.0/24"), set("192.0.2.0/25"), false},
+		{set("192.0.2.0/24"), set(), false},
+	} {
+		if c.a.Equal(c.b) != c.want || c.b.Equal(c.a) != c.want {
+			t.Errorf("%v and %v: not %v", c.a, c.b, c.want)
+		}
+	}
+}

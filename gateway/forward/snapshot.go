@@ -5,7 +5,9 @@
 package forward
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 
 	"vxgw/gateway/counters"
 	"vxgw/l2/fdb"
@@ -161,6 +163,12 @@ func NewAddrSet(prefixes []netip.Prefix) AddrSet {
 		s.prefixes = append(s.prefixes, p.Masked())
 	}
 	return s
+}
+
+// Equal reports whether two sets were made of the same addresses and prefixes,
+// the latter in the same order.
+func (s AddrSet) Equal(o AddrSet) bool {
+	return maps.Equal(s.hosts, o.hosts) && slices.Equal(s.prefixes, o.prefixes)
 }
 
 // Contains reports whether a is in the set.

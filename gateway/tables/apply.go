@@ -33,7 +33,7 @@ func (t *Tables) Apply(cfg *config.Config) error {
 	a.applyVNIs()
 	a.applyPorts()
 	t.publish(&a.s)
-	t.flush(a.forget)
+	t.forget(&a.gone)
 	a.pin()
 	return nil
 }
@@ -45,17 +45,7 @@ type applier struct {
 	s      forward.Snapshot
 	static map[addr]struct{} // the VTEPs that cfg names
 
-	// What the new configuration no longer has.
-	gonePorts   []forward.PortID
-	goneDomains []fdb.Domain
-	goneVTEPs   []forward.VTEPID
-	goneFlood   []domainVTEP
-	mute        []fdb.Domain // they suppress nothing, or no longer
-}
-
-type domainVTEP struct {
-	domain fdb.Domain
-	vtep   forward.VTEPID
+	gone gone // what the new configuration no longer has
 }
 
 // staticVTEPs returns the VTEPs that a configuration names, and its multicast
@@ -105,7 +95,7 @@ func (a *applier) applyVTEPs() {
 	for to := range a.Tables.static {
 		if _, keep := a.static[to]; !keep {
 			id, _ := a.vteps.find(to)
-			a.goneVTEPs = append(a.goneVTEPs, forward.VTEPID(id))
+			a.gone.vtep(forward.VTEPID(id))
 		}
 	}
 	a.Tables.static = a.static
@@ -138,8 +128,8 @@ func (a *applier) applyVNIs() {
 			a.s.Domains[id] = forward.Domain{Traffic: old.Domains[id].Traffic}
 			a.domains.drop(vni)
 			a.neighbours.SetDomain(id, 0)
-			a.mute = append(a.mute, id)
-			a.goneDomains = append(a.goneDomains, id)
+			set(&a.gone.mute, id)
+			a.gone.domain(id)
 		}
 	}
 }
@@ -164,7 +154,7 @@ func (a *applier) applySuppress(d fdb.Domain, v *config.VNI, share int) {
 		return
 	}
 	a.neighbours.SetDomain(d, 0)
-	a.mute = append(a.mute, d)
+	set(&a.gone.mute, d)
 }
 
 // domain makes the bridge domain of a VNI; its ports come later.
@@ -200,13 +190,14 @@ func (a *applier) noLonger(d fdb.Domain, was, is *forward.Domain) {
 	}
 	for _, v := range was.Flood {
 		if !keep[v] {
-			a.goneFlood = append(a.goneFlood, domainVTEP{d, v})
+			a.gone.flood(d, v)
 		}
 	}
-	for i := range a.s.VTEPs {
-		if to := a.s.VTEPs[i].Addr; was.Allows(to) && !is.Allows(to) {
-			a.goneFlood = append(a.goneFlood, domainVTEP{d, forward.VTEPID(i)})
+	if !is.Anyone && (was.Anyone || !is.Allowed.Equal(was.Allowed)) {
+		if a.gone.narrowed == nil {
+			a.gone.narrowed = make(map[fdb.Domain]*narrowed)
 		}
+		a.gone.narrowed[d] = &narrowed{*is, a.s.VTEPs}
 	}
 }
 
@@ -226,7 +217,7 @@ func (a *applier) applyPorts() {
 		}
 		d := a.s.VNIs[p.VNI]
 		if was.Name != "" && was.Domain != d {
-			a.gonePorts = append(a.gonePorts, id) // its MACs were another VNI's
+			a.gone.port(id) // its MACs were another VNI's
 		}
 		is := was // what the host says of it stays
 		is.Name, is.Domain = p.Interface, d
@@ -242,7 +233,7 @@ func (a *applier) applyPorts() {
 			// Shut, because its worker may still read for a moment.
 			a.s.Ports[n] = forward.Port{Shut: true, Traffic: a.s.Ports[n].Traffic}
 			a.ports.drop(name)
-			a.gonePorts = append(a.gonePorts, forward.PortID(n))
+			a.gone.port(forward.PortID(n))
 		}
 	}
 }
@@ -255,26 +246,6 @@ func bpdu(p config.BPDUPolicy) forward.BPDU {
 		return forward.BPDUShutdown
 	}
 	return forward.BPDUDrop
-}
-
-// forget drops what was learned about things that are gone. It runs after the
-// new snapshot is out, so that nothing new is learned about them.
-func (a *applier) forget() {
-	for _, id := range a.gonePorts {
-		a.fdb.FlushHop(forward.PortHop(id))
-	}
-	for _, d := range a.goneDomains {
-		a.fdb.FlushDomain(d)
-	}
-	for _, d := range a.mute {
-		a.neighbours.FlushDomain(d)
-	}
-	for _, g := range a.goneFlood {
-		a.fdb.FlushDomainHop(g.domain, forward.VTEPHop(g.vtep))
-	}
-	for _, v := range a.goneVTEPs {
-		a.fdb.FlushHop(forward.VTEPHop(v))
-	}
 }
 
 // pin puts the static entries into the FDB and takes out those that are gone.

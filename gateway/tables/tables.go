@@ -34,7 +34,7 @@ type Tables struct {
 	static   map[addr]struct{}       // VTEPs that the configuration names
 	quiet    map[forward.VTEPID]idle // learned VTEPs on their way out
 	numbered []forward.VTEPID        // new in the snapshot being made
-	again    []func()                // flushes to repeat at the next Sweep
+	again    []*gone                 // to be forgotten once more at the next Sweep
 	part     int                     // of the FDB that was swept last
 }
 
@@ -94,37 +94,50 @@ type PortState struct {
 	Index int       // of the interface; 0: absent
 }
 
-// SetPort tells forwarding of a port's device. MACs learned on a port that is
-// not up are forgotten. A port that has left the configuration stays shut.
-func (t *Tables) SetPort(id forward.PortID, st PortState) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.snap.Load().Ports[id].Name == "" {
+// PortChange is news of a port.
+type PortChange struct {
+	ID    forward.PortID
+	State PortState
+
+	// Flapped says that the port was down for a moment: the MACs learned on it
+	// are forgotten though it is up.
+	Flapped bool
+}
+
+// SetPorts tells forwarding of ports' devices, of all of them in one step. MACs
+// learned on a port that is not up are forgotten. A port that has left the
+// configuration stays shut.
+func (t *Tables) SetPorts(changes []PortChange) {
+	if len(changes) == 0 {
 		return
 	}
-	t.change(func(s *forward.Snapshot) {
-		s.Ports = clone(s.Ports)
-		p := &s.Ports[id]
-		p.Dev, p.Up, p.Shut, p.MTU, p.Index = st.Dev, st.Up && st.Dev != nil, st.Shut, st.MTU, st.Index
-		s.Access = accessLinks(s.Ports)
-	})
-	if !st.Up {
-		t.flush(func() { t.fdb.FlushHop(forward.PortHop(id)) })
-	}
-}
-
-// FlushPort forgets the MACs learned on a port.
-func (t *Tables) FlushPort(id forward.PortID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.flush(func() { t.fdb.FlushHop(forward.PortHop(id)) })
+	var down gone
+	t.change(func(s *forward.Snapshot) {
+		s.Ports = clone(s.Ports)
+		for _, c := range changes {
+			p, is := &s.Ports[c.ID], &c.State
+			if p.Name == "" {
+				continue
+			}
+			p.Dev, p.Up, p.Shut, p.MTU, p.Index = is.Dev, is.Up && is.Dev != nil, is.Shut, is.MTU, is.Index
+			if !p.Up || c.Flapped {
+				down.port(c.ID)
+			}
+		}
+		s.Access = accessLinks(s.Ports)
+	})
+	t.forget(&down)
 }
 
-// flush runs f now and once more at the next Sweep: a worker may be in the
-// middle of a batch with an older snapshot, and learn once more what f forgot.
-func (t *Tables) flush(f func()) {
-	f()
-	t.again = append(t.again, f)
+// forget drops what was learned of what has gone, now and once more at the next
+// Sweep: a worker may be in the middle of a batch with an older snapshot, and
+// learn again what was forgotten. The new snapshot is out already.
+func (t *Tables) forget(g *gone) {
+	g.macs(t.fdb)
+	t.neighbours.Flush(g.mute)
+	t.again = append(t.again, g)
 }
 
 // SetUplinks tells forwarding how to send to the underlay; none while the VTEP

@@ -58,7 +58,7 @@ type device struct{ port.Port }
 func up(t *Tables, name string) (forward.PortID, port.Port) {
 	id, _ := t.Port(name)
 	dev := &device{}
-	t.SetPort(id, PortState{Dev: dev, Up: true, MTU: 1500})
+	t.SetPorts([]PortChange{{ID: id, State: PortState{Dev: dev, Up: true, MTU: 1500}}})
 	return id, dev
 }
 
@@ -227,7 +227,7 @@ func TestStaticMACs(t *testing.T) {
 	if e, ok := tb.FDB().Lookup(s.VNIs[1000], h1, 1); !ok || e.Hop != forward.PortHop(p2) {
 		t.Errorf("the port's static MAC: %+v %t", e, ok)
 	}
-	tb.SetPort(p2, PortState{})
+	tb.SetPorts([]PortChange{{ID: p2, State: PortState{}}})
 	if !tb.has(1000, h1) {
 		t.Error("a static MAC went with its port's link")
 	}
@@ -246,7 +246,7 @@ func TestPortDownForgetsItsMACs(t *testing.T) {
 	d := tb.Snapshot().VNIs[1000]
 	tb.FDB().Learn(d, h1, forward.PortHop(p1), 1)
 	tb.FDB().Learn(d, ra, forward.PortHop(p2), 1)
-	tb.SetPort(p1, PortState{Dev: dev, Up: false})
+	tb.SetPorts([]PortChange{{ID: p1, State: PortState{Dev: dev, Up: false}}})
 	if tb.has(1000, h1) || !tb.has(1000, ra) {
 		t.Error("link down must flush the port's MACs and no others")
 	}
@@ -255,6 +255,102 @@ func TestPortDownForgetsItsMACs(t *testing.T) {
 	tb.Sweep(2)
 	if tb.has(1000, h1) {
 		t.Error("what was learned in passing was not flushed again")
+	}
+}
+
+// Of many ports that are news at once, one snapshot has all, and those alone that
+// are not up or were not for a moment lose their MACs.
+func TestManyPortsAtOnce(t *testing.T) {
+	tb := tablesOf(t, base())
+	p1, dev1 := up(tb, "acc1")
+	p2, dev2 := up(tb, "acc2")
+	p3, _ := up(tb, "acc3")
+	d, other := tb.Snapshot().VNIs[1000], tb.Snapshot().VNIs[2000]
+	station := func(i byte) frame.MAC { return frame.MAC{2, 0, 0, 0, 9, i} }
+	for i := range byte(10) {
+		tb.FDB().Learn(d, station(i), forward.PortHop(p1), 1)
+		tb.FDB().Learn(d, station(10+i), forward.PortHop(p2), 1)
+		tb.FDB().Learn(other, station(i), forward.PortHop(p3), 1)
+	}
+	a, _ := tb.VTEP(addrA)
+	tb.FDB().Learn(d, ra, forward.VTEPHop(a), 1)
+	before := tb.Snapshot()
+	tb.SetPorts(nil)
+	if tb.Snapshot() != before {
+		t.Error("no news is a new snapshot")
+	}
+	tb.SetPorts([]PortChange{
+		{ID: p1, State: PortState{Dev: dev1, Up: true, MTU: 9000}},
+		{ID: p2, State: PortState{Dev: dev2, Up: true, MTU: 1500}, Flapped: true},
+		{ID: p3, State: PortState{Up: true, MTU: 1500, Index: 7}}, // up, and there is no device
+	})
+	s := tb.Snapshot()
+	if !s.Ports[p1].Up || s.Ports[p1].MTU != 9000 || !s.Ports[p2].Up || s.Ports[p3].Up || !s.IsAccess(7) {
+		t.Errorf("%+v", s.Ports)
+	}
+	for hop, want := range map[fdb.Hop]int{forward.PortHop(p1): 10, forward.PortHop(p2): 0, forward.PortHop(p3): 0, forward.VTEPHop(a): 1} {
+		if n := tb.FDB().HopLen(hop); n != want {
+			t.Errorf("%d MACs behind hop %d, want %d", n, hop, want)
+		}
+	}
+}
+
+// What left a configuration takes along what was learned of it, and nothing
+// else: of two VNIs, three VTEPs and ten stations behind each of them in each.
+func TestForgetsExactlyWhatHasGone(t *testing.T) {
+	with := base()
+	for i := range with.VNIs {
+		with.VNIs[i] = vni(with.VNIs[i].ID, addrA, addrB, addrX)
+	}
+	for _, c := range []struct {
+		name  string
+		edit  func(*config.Config)
+		stays func(vni uint32, a addr) bool
+	}{
+		{"nothing", func(*config.Config) {}, func(uint32, addr) bool { return true }},
+		{"a VTEP in one VNI", func(c *config.Config) { c.VNIs[0] = vni(1000, addrA, addrX) },
+			func(vni uint32, a addr) bool { return vni != 1000 || a != addrB }},
+		{"a VTEP in both", func(c *config.Config) { c.VNIs[0], c.VNIs[1] = vni(1000, addrA, addrX), vni(2000, addrA, addrX) },
+			func(_ uint32, a addr) bool { return a != addrB }},
+		{"two VTEPs may not send, and are sent to", func(c *config.Config) {
+			c.VNIs[1].AllowedVTEPs = []netip.Prefix{netip.PrefixFrom(addrB, 32)}
+		}, func(vni uint32, a addr) bool { return vni != 2000 || a == addrB }},
+		{"more VTEPs may send", func(c *config.Config) {
+			c.VNIs[1].AllowedVTEPs = append(c.VNIs[1].AllowedVTEPs, netip.MustParsePrefix("10.0.0.0/8"))
+		}, func(uint32, addr) bool { return true }},
+		{"a VNI", func(c *config.Config) { c.VNIs, c.Ports = c.VNIs[:1], c.Ports[:2] },
+			func(vni uint32, _ addr) bool { return vni == 1000 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tb := tablesOf(t, with)
+			station := func(v forward.VTEPID, i byte) frame.MAC { return frame.MAC{2, 0, 0, byte(v), 9, i} }
+			all := []addr{addrA, addrB, addrX}
+			ids := map[uint32]fdb.Domain{1000: tb.Snapshot().VNIs[1000], 2000: tb.Snapshot().VNIs[2000]}
+			each := func(f func(vni uint32, d fdb.Domain, a addr, v forward.VTEPID, m frame.MAC)) {
+				for id, d := range ids {
+					for _, a := range all {
+						v, _ := tb.VTEP(a)
+						for i := range byte(10) {
+							f(id, d, a, v, station(v, i))
+						}
+					}
+				}
+			}
+			each(func(_ uint32, d fdb.Domain, _ addr, v forward.VTEPID, m frame.MAC) {
+				tb.FDB().Learn(d, m, forward.VTEPHop(v), 1)
+			})
+			next := *with
+			next.VNIs, next.Ports = slices.Clone(with.VNIs), slices.Clone(with.Ports)
+			c.edit(&next)
+			if err := tb.Apply(&next); err != nil {
+				t.Fatal(err)
+			}
+			each(func(id uint32, d fdb.Domain, a addr, _ forward.VTEPID, m frame.MAC) {
+				if _, there := tb.FDB().Lookup(d, m, 1); there != c.stays(id, a) {
+					t.Errorf("VNI %d, VTEP %v: there %v", id, a, there)
+				}
+			})
+		})
 	}
 }
 
@@ -365,7 +461,7 @@ func TestNumbersComeAfterTheirSnapshot(t *testing.T) {
 func TestApplyKeepsWhatTheHostSays(t *testing.T) {
 	tb := tablesOf(t, base())
 	id, _ := tb.Port("acc1")
-	tb.SetPort(id, PortState{Dev: &device{}, Up: false, Shut: true, MTU: 9000})
+	tb.SetPorts([]PortChange{{ID: id, State: PortState{Dev: &device{}, Up: false, Shut: true, MTU: 9000}}})
 	if err := tb.Apply(base()); err != nil {
 		t.Fatal(err)
 	}

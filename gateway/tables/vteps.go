@@ -119,9 +119,16 @@ func (t *Tables) Sweep(now uint32) {
 	})
 	again := t.again
 	t.again = nil
-	for _, f := range again {
-		f()
+	for _, g := range again {
+		g.macs(t.fdb)
+		t.neighbours.Flush(g.mute)
 	}
+	t.retire(t.idle(now))
+}
+
+// idle returns the learned VTEPs that have been idle for too long.
+func (t *Tables) idle(now uint32) (old map[forward.VTEPID]addr) {
+	old = make(map[forward.VTEPID]addr)
 	for a, n := range t.vteps.ids {
 		id := forward.VTEPID(n)
 		if _, static := t.static[a]; static || t.fdb.HopLen(forward.VTEPHop(id)) > 0 || !t.silent(id, now) {
@@ -131,9 +138,10 @@ func (t *Tables) Sweep(now uint32) {
 		if was, ok := t.quiet[id]; !ok {
 			t.quiet[id] = idle{a, now}
 		} else if now-was.since > keepIdle {
-			t.retire(id, a)
+			old[id] = a
 		}
 	}
+	return old
 }
 
 func (t *Tables) silent(id forward.VTEPID, now uint32) bool {
@@ -141,17 +149,26 @@ func (t *Tables) silent(id forward.VTEPID, now uint32) bool {
 	return seen == 0 || now-min(seen, now) > 1
 }
 
-// retire gives a VTEP's number back. Its place in the snapshot stays, without
-// an address, until another takes it.
-func (t *Tables) retire(id forward.VTEPID, a addr) {
-	t.index.drop(a)
-	t.vteps.drop(a)
+// retire gives VTEPs' numbers back. Their places in the snapshot stay, without
+// an address, until others take them.
+func (t *Tables) retire(old map[forward.VTEPID]addr) {
+	if len(old) == 0 {
+		return
+	}
+	var g gone
+	for id, a := range old {
+		t.index.drop(a)
+		t.vteps.drop(a)
+		delete(t.quiet, id)
+		g.vtep(id)
+	}
 	t.crowded.Store(false)
-	delete(t.quiet, id)
-	t.flush(func() { t.fdb.FlushHop(forward.VTEPHop(id)) })
+	t.forget(&g)
 	t.change(func(s *forward.Snapshot) {
 		s.VTEPs = clone(s.VTEPs)
-		s.VTEPs[id] = forward.VTEP{Traffic: s.VTEPs[id].Traffic}
+		for id := range old {
+			s.VTEPs[id] = forward.VTEP{Traffic: s.VTEPs[id].Traffic}
+		}
 	})
 }
 

@@ -93,15 +93,20 @@ func (b *both) do(name string, o op) {
 	case "age":
 		same(b, name, o, b.t.Age(b.now), b.m.removeIf(func(e Entry) bool { return b.m.expired(e, b.now) }))
 	case "flush hop":
-		same(b, name, o, b.t.FlushHop(h), b.m.removeIf(func(e Entry) bool { return isLearned(e) && e.Hop == h }))
+		b.flush(name, o, func(_ Domain, is Hop) bool { return is == h })
 	case "flush domain":
-		same(b, name, o, b.t.FlushDomain(p.d), b.m.removeIf(func(e Entry) bool { return isLearned(e) && e.Domain == p.d }))
+		b.flush(name, o, func(is Domain, _ Hop) bool { return is == p.d })
 	case "flush domain hop":
-		same(b, name, o, b.t.FlushDomainHop(p.d, h), b.m.removeIf(func(e Entry) bool { return isLearned(e) && e.Domain == p.d && e.Hop == h }))
+		b.flush(name, o, func(d Domain, is Hop) bool { return d == p.d && is == h })
 	default:
 		b.tb.Fatalf("no such operation: %q", name)
 	}
 	b.sameAt(p, o)
+}
+
+func (b *both) flush(name string, o op, goes func(Domain, Hop) bool) {
+	b.tb.Helper()
+	same(b, name, o, b.t.Flush(goes), b.m.removeIf(func(e Entry) bool { return isLearned(e) && goes(e.Domain, e.Hop) }))
 }
 
 func (b *both) sameAt(p place, o op) {

@@ -9,6 +9,9 @@
 // 4096 entries where that is large. All methods may be called from any
 // goroutine.
 //
+// In a large table an entry is seldom in a cache. Who has many look-ups to do
+// names them beforehand, see Table.Warm.
+//
 // The storage holds no pointers, so a garbage collection does not walk it. It
 // costs about 1 MiB and, in a table that fills up, 21 to 57 bytes an entry. It
 // is given back when entries go.

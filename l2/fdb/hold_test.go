@@ -12,7 +12,7 @@ import (
 
 func TestFramePathAllocatesNothing(t *testing.T) {
 	f := filled(t, stations(0, 1000))
-	s := stations(0, 1000)[7]
+	s, keys := stations(0, 1000)[7], keysOf(stations(0, MaxWarm))
 	now := uint32(1)
 	for _, c := range []struct {
 		name string
@@ -24,6 +24,7 @@ func TestFramePathAllocatesNothing(t *testing.T) {
 		{"refreshed", func() { now++; f.Learn(s.domain, s.mac, s.hop, now) }},
 		{"moved", func() { now++; f.Learn(s.domain, s.mac, Hop(now%64), now) }},
 		{"refused", func() { f.Learn(99, s.mac, s.hop, 1) }},
+		{"warmed", func() { f.Warm(keys) }},
 	} {
 		if n := testing.AllocsPerRun(1000, c.run); n != 0 {
 			t.Errorf("%s: %v allocations", c.name, n)
@@ -54,6 +55,7 @@ func TestFramePathTakesNoLock(t *testing.T) {
 		learn(t, f, red, mac(9), 2, 0, HopFull)
 		f.total.setLimit(2)
 		learn(t, f, red, mac(9), 1, 0, TableFull)
+		f.Warm([]Key{KeyOf(red, mac(1)), KeyOf(red, mac(9))})
 		if n := len(slices.Collect(f.All())); n != 3 {
 			t.Errorf("All yields %d of 3", n)
 		}
@@ -77,7 +79,7 @@ func TestLateTouch(t *testing.T) {
 			func(t *testing.T, f *Table) { wantAt(t, f, red, mac(1), 9, 2) }},
 		{"after a removal", func(f *Table, _ *shard) { f.Remove(red, mac(1)) },
 			func(t *testing.T, f *Table) { wantAbsent(t, f, red, mac(1), 9) }},
-		{"after a flush", func(f *Table, _ *shard) { f.FlushHop(1) },
+		{"after a flush", func(f *Table, _ *shard) { f.Flush(anything) },
 			func(t *testing.T, f *Table) { wantAbsent(t, f, red, mac(1), 9) }},
 		{"after it was pinned", func(f *Table, _ *shard) { f.Set(Entry{red, mac(1), 3, Static, 0}) },
 			func(t *testing.T, f *Table) { wantAt(t, f, red, mac(1), 9, 3) }},

@@ -78,11 +78,11 @@ func TestConcurrent(t *testing.T) {
 	worker(11, func(id int, r *rand.Rand) {
 		switch r.IntN(200) {
 		case 0:
-			f.FlushHop(Hop(id % (raceHops * 2)))
+			f.Flush(func(_ Domain, h Hop) bool { return h == Hop(id%(raceHops*2)) })
 		case 1:
-			f.FlushDomain(Domain(id % 5))
+			f.Flush(func(d Domain, _ Hop) bool { return d == Domain(id%5) })
 		case 2:
-			f.FlushDomainHop(Domain(id%5), Hop(id%(raceHops*2)))
+			f.Flush(func(d Domain, h Hop) bool { return d == Domain(id%5) && h == Hop(id%(raceHops*2)) })
 		case 3:
 			clock.Add(7)
 		}

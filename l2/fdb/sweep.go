@@ -19,37 +19,13 @@ func (t *Table) AgePart(now uint32, part, parts int) int {
 	return n
 }
 
-// FlushHop removes the learned entries behind h and returns their number.
-// Pinned ones stay.
-func (t *Table) FlushHop(h Hop) int {
-	if t.HopLearned(h) == 0 {
-		return 0
-	}
-	return t.flush(func(_ uint64, v value) bool { return v.hop() == h })
-}
-
-// FlushDomain removes the learned entries of d and returns their number.
-// Pinned ones stay.
-func (t *Table) FlushDomain(d Domain) int {
-	if t.DomainLearned(d) == 0 {
-		return 0
-	}
-	return t.flush(func(k uint64, _ value) bool { return keyDomain(k) == d })
-}
-
-// FlushDomainHop removes the learned entries of d behind h and returns their
-// number. Pinned ones stay.
-func (t *Table) FlushDomainHop(d Domain, h Hop) int {
-	if t.DomainLearned(d) == 0 || t.HopLearned(h) == 0 {
-		return 0
-	}
-	return t.flush(func(k uint64, v value) bool { return keyDomain(k) == d && v.hop() == h })
-}
-
-func (t *Table) flush(goes func(uint64, value) bool) int {
+// Flush removes the learned entries that go and returns their number. Pinned ones
+// stay. It walks the table once, however much there is to remove; goes is called
+// with a shard locked, and must not call the table.
+func (t *Table) Flush(goes func(Domain, Hop) bool) int {
 	n := 0
 	for i := range t.shards {
-		n += t.sweep(&t.shards[i], goes)
+		n += t.sweep(&t.shards[i], func(k uint64, v value) bool { return goes(keyDomain(k), v.hop()) })
 	}
 	return n
 }

@@ -245,13 +245,18 @@ func (t *Table) Age(now uint32, part, parts int, known func(fdb.Domain, frame.MA
 	}
 }
 
-// FlushDomain removes the entries of d.
-func (t *Table) FlushDomain(d fdb.Domain) {
-	if t.Len(d) == 0 {
+// Flush removes the entries of some domains. It walks the table once, however
+// many they are, and not at all where they have none.
+func (t *Table) Flush(of map[fdb.Domain]bool) {
+	any := false
+	for d := range of {
+		any = any || t.Len(d) > 0
+	}
+	if !any {
 		return
 	}
 	for i := range t.shards {
-		t.sweep(&t.shards[i], func(sl *slot, _ state) bool { return sl.key().domain == d })
+		t.sweep(&t.shards[i], func(sl *slot, _ state) bool { return of[sl.key().domain] })
 	}
 }
 

@@ -218,7 +218,7 @@ func TestLimit(t *testing.T) {
 	if tb.Len(dom) != 100 || tb.Len(dom+1) != 1 {
 		t.Errorf("%d and %d entries", tb.Len(dom), tb.Len(dom+1))
 	}
-	tb.FlushDomain(dom)
+	tb.Flush(map[fdb.Domain]bool{dom: true, dom + 2: true})
 	if tb.Len(dom) != 0 || tb.Len(dom+1) != 1 || know(tb, nth(0), 1001) != "" {
 		t.Errorf("%d and %d entries after a flush", tb.Len(dom), tb.Len(dom+1))
 	}

@@ -100,5 +100,19 @@ func TestUnderlayLacks(t *testing.T) {
 		if !strings.Contains(a.Log(), "no ear") {
 			t.Errorf("the log has nothing of it:\n%s", a.Log())
 		}
+		shown := func() bool {
+			rows := a.Datapath()
+			return strings.Contains(rows[len(rows)-1].Reason, "no ear")
+		}
+		if !shown() {
+			t.Errorf("%+v", a.Datapath())
+		}
+		a.Host.RemoveAddr(a.Addr())
+		n.Settle()
+		a.Host.AddAddr(a.Addr(), Underlay)
+		n.Settle()
+		if shown() {
+			t.Errorf("sockets that lack nothing: %+v", a.Datapath())
+		}
 	})
 }

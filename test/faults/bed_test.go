@@ -104,6 +104,7 @@ func until(t testing.TB, what string, check func() error) {
 type settings struct {
 	underlay, ports, api, log, more string
 	flood                           string
+	whole                           string // in the place of the VNI and the ports
 }
 
 func (s settings) text(socket string) string {
@@ -119,8 +120,11 @@ func (s settings) text(socket string) string {
 	if !strings.Contains(s.api, "http") {
 		s.api += "\nhttp = \"\""
 	}
-	return fmt.Sprintf("[underlay]\n%s\n[[vni]]\nid = %d\nvlan = 10\nflood = [%s]\n%s\n[api]\nsocket = %q\n%s\n[log]\n%s\n%s\n",
-		s.underlay, vni, s.flood, s.ports, socket, s.api, s.log, s.more)
+	if s.whole == "" {
+		s.whole = fmt.Sprintf("[[vni]]\nid = %d\nvlan = 10\nflood = [%s]\n%s", vni, s.flood, s.ports)
+	}
+	return fmt.Sprintf("[underlay]\n%s\n%s\n[api]\nsocket = %q\n%s\n[log]\n%s\n%s\n",
+		s.underlay, s.whole, socket, s.api, s.log, s.more)
 }
 
 // daemon is a gateway that was started.

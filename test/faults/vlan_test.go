@@ -99,9 +99,9 @@ func TestUnderlayVLAN(t *testing.T) {
 	tagged, plain := 0, 0
 	for _, f := range wire.Frames() {
 		switch {
-		case isVXLAN(f[4:]) && binary.BigEndian.Uint32(f[12:]) == 0x8100<<16|vlanID:
+		case isOuterVXLAN(f[4:]) && binary.BigEndian.Uint32(f[12:]) == 0x8100<<16|vlanID:
 			tagged++
-		case isVXLAN(f):
+		case isOuterVXLAN(f):
 			plain++
 		}
 	}
@@ -128,8 +128,8 @@ func TestUnderlayVLAN(t *testing.T) {
 	must(t, b.gw.DelAddr("und0", "198.51.100.9/32")) // it is there still
 }
 
-// isVXLAN reports whether an untagged frame is VXLAN in UDP in IPv4.
-func isVXLAN(f []byte) bool {
+// isOuterVXLAN reports whether an untagged frame is VXLAN in UDP in IPv4.
+func isOuterVXLAN(f []byte) bool {
 	return len(f) > 38 && bytes.Equal(f[12:14], []byte{8, 0}) && f[23] == unix.IPPROTO_UDP && binary.BigEndian.Uint16(f[36:]) == 4789
 }
 
