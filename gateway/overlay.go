@@ -105,7 +105,7 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	if v.SetECN {
 		ip.SetFrameECN(f, v.ECN)
 	}
-	w.carryOut(v, p.From, f)
+	w.carryOut(v, p, f)
 }
 
 // refuse counts a packet that was dropped before its inner frame was looked at.
@@ -172,18 +172,18 @@ func (w *overlayWorker) endRun() {
 	w.rx.sum = counters.Tally{}
 }
 
-func (w *overlayWorker) carryOut(v forward.Verdict, from netip.Addr, f frame.Frame) {
+func (w *overlayWorker) carryOut(v forward.Verdict, p *underlay.Packet, f frame.Frame) {
 	switch v.Kind {
 	case forward.ToPort:
-		w.toPort(v.Port, f, w.undone(f, w.snap.Ports[v.Port].MTU))
+		w.toPort(v.Port, f, w.undone(p, f, w.snap.Ports[v.Port].MTU))
 	case forward.Flood:
-		w.flood(v, f)
+		w.flood(v, p, f)
 	case forward.Drop:
-		w.alert(v, from, f)
+		w.alert(v, p.From, f)
 	}
 }
 
-func (w *overlayWorker) flood(v forward.Verdict, f frame.Frame) {
+func (w *overlayWorker) flood(v forward.Verdict, p *underlay.Packet, f frame.Frame) {
 	d := &w.snap.Domains[v.Domain]
 	bpdu := f.Dst().IsBPDU()
 	mtu := 0
@@ -192,7 +192,7 @@ func (w *overlayWorker) flood(v forward.Verdict, f frame.Frame) {
 			mtu = m
 		}
 	}
-	o := w.undone(f, mtu)
+	o := w.undone(p, f, mtu)
 	for _, out := range d.Ports {
 		if w.snap.Blocks(forward.NoPortID, out, bpdu) == forward.None {
 			w.toPort(out, f, o)
@@ -203,8 +203,12 @@ func (w *overlayWorker) flood(v forward.Verdict, f frame.Frame) {
 // undone finds what a VTEP on this machine left undone in an inner frame (see
 // offload.Infer), finishes a checksum at once, and returns the rest. mtu is what
 // the port takes, 0 when that is not known.
-func (w *overlayWorker) undone(f frame.Frame, mtu int) frame.Offload {
-	o := offload.Infer(f, mtu)
+func (w *overlayWorker) undone(p *underlay.Packet, f frame.Frame, mtu int) (o frame.Offload) {
+	if p.Offload.GSO == frame.GSOUDP {
+		o = offload.InferUDP(f, p.Offload.SegmentSize)
+	} else {
+		o = offload.Infer(f, mtu)
+	}
 	if o.NeedsChecksum && o.GSO == frame.GSONone {
 		offload.FinishChecksum(f, o)
 		return frame.Offload{}

@@ -22,7 +22,8 @@ type Wire struct {
 	FromPort   uint16
 	TOS        uint8 // DSCP and ECN
 	Fragmented bool
-	Payload    []byte // UDP payload: VXLAN header and inner frame
+	Payload    []byte        // UDP payload: VXLAN header and inner frame
+	Offload    frame.Offload // see underlay.Packet
 }
 
 // Fabric is a network of VTEPs that all use the same UDP port. Its methods may
