@@ -45,6 +45,7 @@ type rxRun struct {
 func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorker {
 	w := &overlayWorker{gw: gw, conn: conn, pkts: underlay.NewPackets(underlay.BatchSize, underlay.MaxPayload)}
 	w.tx = newTransmit(gw, lane, &w.tally)
+	w.tx.joiner = new(offload.Coalescer)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
 	return w
 }

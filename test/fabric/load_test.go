@@ -181,7 +181,7 @@ func TestUDPSuperFrameFromAVTEP(t *testing.T) {
 		f := UDP(H1, RA, 2500)
 		copy(f[40:], pseudoSum(f, 34))
 		r := n.begin(f)
-		n.injecting.Store(true)
+		n.injecting.Store(1)
 		n.Fabric.Inject(underlay.Wire{
 			From: n.addr("192.0.2.2"), To: n.addr("a"), FromPort: 50000, Payload: append(Header(1000), f...),
 			Offload: frame.Offload{GSO: frame.GSOUDP, SegmentSize: 1000},
@@ -273,7 +273,7 @@ func TestTooManyVTEPs(t *testing.T) {
 		w := underlay.Wire{To: a.Addr(), Payload: append(Header(1000), r.Sent...)}
 		for i := range forged {
 			w.From = netip.AddrFrom4([4]byte{100, byte(i >> 16), byte(i >> 8), byte(i)})
-			n.injecting.Store(true)
+			n.injecting.Store(1)
 			n.Fabric.Inject(w)
 			if i%1000 == 0 {
 				n.Settle()
