@@ -168,19 +168,7 @@ func streamFromVTEP(f func(i int) []byte, tos uint8) func(*bench) {
 
 // segment is one of a TCP connection: the i-th, with 1000 bytes of payload.
 func segment(i int) []byte {
-	f := packet.UDP(here, remote, netip.AddrPortFrom(remote4, 80), netip.AddrPortFrom(here4, 1000), make([]byte, 1012))
-	h := ip.IPv4(f[frame.HeaderLen:])
-	h[9] = ip.ProtoTCP
-	h.SetID(uint16(i))
-	h.SetChecksum(0)
-	h.SetChecksum(^ip.Sum(h[:ip.IPv4HeaderLen], 0))
-	tcp := ip.TCP(h.Payload())
-	tcp.SetSeq(uint32(1000 * i))
-	tcp[12] = 5 << 4
-	tcp.SetFlags(ip.ACK)
-	tcp.SetChecksum(0)
-	tcp.SetChecksum(^ip.Sum(tcp, h.PseudoSum(ip.ProtoTCP, len(tcp))))
-	return f
+	return packet.Segment(here, remote, netip.AddrPortFrom(remote4, 80), netip.AddrPortFrom(here4, 1000), i, make([]byte, 1000))
 }
 
 // inTurn does one after the other, a second later each time.
