@@ -120,3 +120,27 @@ func TestHand(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRun: whatever a message holds, its datagrams are all of it, in order, and of
+// one length but for the last.
+func FuzzRun(f *testing.F) {
+	f.Add(superFrame(1000), 400)
+	f.Add(append(superFrame(350), superFrame(350)...), 400)
+	f.Add([]byte{}, 1)
+	f.Fuzz(func(t *testing.T, b []byte, segment int) {
+		r := newRun(b, ancillary{segment: segment}, false)
+		var all []byte
+		var p underlay.Packet
+		for r.left > 0 {
+			left := r.left
+			r.take(&p)
+			if p.Len == 0 && len(b) > 0 || p.Len != r.size && r.left > 0 || r.left != left-1 {
+				t.Fatalf("a datagram of %d bytes, of %d, %d left", p.Len, r.size, r.left)
+			}
+			all = append(all, p.Bytes()...)
+		}
+		if !bytes.Equal(all, b) {
+			t.Fatal("not the bytes that came")
+		}
+	})
+}
