@@ -25,6 +25,7 @@ type sink struct{ frames, dgrams int }
 type sinkPort struct {
 	port.Port
 	*sink
+	whole bool // super-frames too
 }
 
 type sinkConn struct {
@@ -32,7 +33,7 @@ type sinkConn struct {
 	*sink
 }
 
-func (s sinkPort) CarriesOffload() bool { return false }
+func (s sinkPort) CarriesOffload() bool { return s.whole }
 func (s sinkPort) Lacks() error         { return nil }
 
 func (s sinkPort) WriteBatch(out []frame.Out) error {
@@ -118,8 +119,8 @@ vlan = 10
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range b.ports {
-		b.tables.SetPorts([]tables.PortChange{{ID: p.id, State: tables.PortState{Dev: sinkPort{sink: &b.sink}, Up: true, MTU: 1500}}})
+	for i, p := range b.ports {
+		b.tables.SetPorts([]tables.PortChange{{ID: p.id, State: tables.PortState{Dev: sinkPort{sink: &b.sink, whole: i == 0}, Up: true, MTU: 1500}}})
 	}
 	b.tables.SetUplinks([]underlay.Conn{sinkConn{sink: &b.sink}})
 	b.access = newAccessWorker(b.Gateway, b.ports[0].id, 0, sinkPort{sink: &b.sink}, sinkPort{sink: &b.sink}, &b.ports[0].bpduSeen)
@@ -149,15 +150,28 @@ func fromPort(f []byte, o frame.Offload) func(*bench) {
 
 // fromVTEP has a full batch of VXLAN packets with f in them come in.
 func fromVTEP(f []byte, tos uint8) func(*bench) {
-	payload := packet.VXLAN(1000, f)
+	return streamFromVTEP(func(int) []byte { return f }, tos)
+}
+
+// streamFromVTEP has a full batch of VXLAN packets come in with frames that differ.
+func streamFromVTEP(f func(i int) []byte, tos uint8) func(*bench) {
+	var payloads [underlay.BatchSize][]byte
+	for i := range payloads {
+		payloads[i] = packet.VXLAN(1000, f(i))
+	}
 	return func(b *bench) {
 		for i := range b.overlay.pkts {
 			p := &b.overlay.pkts[i]
-			p.Off, p.Len = frame.Headroom, copy(p.Mem[frame.Headroom:], payload)
+			p.Off, p.Len = frame.Headroom, copy(p.Mem[frame.Headroom:], payloads[i])
 			p.From, p.FromPort, p.TOS = peerAddr, 50000, tos
 		}
 		b.overlay.batch(b.overlay.pkts)
 	}
+}
+
+// segment is one of a TCP connection: the i-th, with 1000 bytes of payload.
+func segment(i int) []byte {
+	return packet.Segment(here, remote, netip.AddrPortFrom(remote4, 80), netip.AddrPortFrom(here4, 1000), i, make([]byte, 1000))
 }
 
 // inTurn does one after the other, a second later each time.
@@ -190,6 +204,8 @@ func TestBatchesAllocateNothing(t *testing.T) {
 		{"to a VTEP", fromPort(dataFrame(remote, here), done), 0, n},
 		{"from a VTEP", fromVTEP(dataFrame(here, remote), 0), n, 0},
 		{"from a VTEP, congested", fromVTEP(capable, ip.CE), n, 0},
+		{"from a VTEP, segments", streamFromVTEP(segment, 0), 1, 0},
+		{"from a VTEP, segments of a damaged stream", streamFromVTEP(func(i int) []byte { f := segment(i); f[100] ^= byte(i % 2); return f }, 0), n, 0},
 		{"flood from a port", fromPort(dataFrame(frame.Broadcast, here), done), 2 * n, 3 * n},
 		{"flood from a VTEP", fromVTEP(dataFrame(frame.Broadcast, remote), 0), 3 * n, 0},
 		{"unfinished checksum to a port", fromPort(dataFrame(beside, here), unfinished), n, 0},

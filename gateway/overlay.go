@@ -53,6 +53,7 @@ type rxRun struct {
 func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorker {
 	w := &overlayWorker{gw: gw, conn: conn, pkts: underlay.NewPackets(underlay.BatchSize, underlay.MaxPayload)}
 	w.tx = newTransmit(gw, lane, &w.tally)
+	w.tx.joiner = new(offload.Coalescer)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
 	return w
 }
@@ -219,11 +220,15 @@ func (w *overlayWorker) flood(v forward.Verdict, p *underlay.Packet, f frame.Fra
 }
 
 // undone finds what a VTEP on this machine left undone in an inner frame, where
-// the underlay could not tell (see offload.Infer), finishes a checksum at once, and
-// returns the rest. mtu is what the port takes, 0 when that is not known.
+// the underlay could not tell all of it (see offload.Infer), finishes a checksum at
+// once, and returns the rest. mtu is what the port takes, 0 when that is not known.
 func (w *overlayWorker) undone(p *underlay.Packet, f frame.Frame, mtu int) frame.Offload {
 	o := p.Offload
-	if !p.Noted {
+	switch {
+	case p.Noted:
+	case o.GSO == frame.GSOUDP:
+		o = offload.InferUDP(f, o.SegmentSize)
+	default:
 		o = offload.Infer(f, mtu)
 	}
 	if o.NeedsChecksum && o.GSO == frame.GSONone {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"vxgw/gateway/forward"
@@ -112,6 +113,14 @@ func (g *Gateway) expirePathMTUs() {
 
 // lacks tells of something that the underlay works without.
 func (g *Gateway) lacks(err error) {
-	g.up.lacks.Store(&err)
-	g.trouble.once("underlay lacks", "the underlay works with less than it should", "err", err)
+	for {
+		was, is := g.up.lacks.Load(), []string{err.Error()}
+		if was != nil {
+			is = append(slices.Clone(*was), is...)
+		}
+		if was != nil && slices.Contains(*was, err.Error()) || g.up.lacks.CompareAndSwap(was, &is) {
+			break
+		}
+	}
+	g.trouble.once("underlay lacks "+err.Error(), "the underlay works with less than it should", "err", err)
 }

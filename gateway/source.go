@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"vxgw/gateway/api"
@@ -285,7 +286,7 @@ func (g *Gateway) uplinkRow() api.DatapathRow {
 	if g.up.dev != nil {
 		row.Reason = cmp.Or(g.up.vlan.ails, "UDP sockets on the VTEP address, one per worker")
 		if lacks := g.up.lacks.Load(); lacks != nil {
-			row.Reason += ", with less than they should have: " + (*lacks).Error()
+			row.Reason += ", with less than they should have: " + strings.Join(*lacks, "; ")
 		}
 	}
 	return row

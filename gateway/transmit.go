@@ -8,6 +8,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l3/offload"
 	"vxgw/l3/underlay"
 )
 
@@ -28,6 +29,7 @@ type transmit struct {
 	dgrams []underlay.Datagram
 	about  []about // what dgrams are, by the same index
 	arena  arena
+	joiner *offload.Coalescer // of frames for ports; nil: they go as they are
 
 	sendPort func(forward.PortID, []frame.Out) // t.toDevice, bound once
 }
@@ -83,7 +85,7 @@ func (t *transmit) toDevice(to forward.PortID, frames []frame.Out) {
 		}
 		return
 	}
-	if err := p.Dev.WriteBatch(frames); err != nil {
+	if err := t.write(p, frames); err != nil {
 		t.gw.trouble.port(p.Name, err)
 	}
 	var sent counters.Tally

@@ -26,10 +26,10 @@ type uplinkState struct {
 	vlan   vlanState
 	groups groupState
 
-	seen   underlay.Refused      // what was already added to the ledger, of dev
-	lacks  atomic.Pointer[error] // what dev works without
-	failed atomic.Bool           // a worker gave up
-	open   atomic.Bool           // dev is there
+	seen   underlay.Refused         // what was already added to the ledger, of dev
+	lacks  atomic.Pointer[[]string] // what dev works without
+	failed atomic.Bool              // a worker gave up
+	open   atomic.Bool              // dev is there
 }
 
 // reconcileUplink opens the VTEP's sockets while this machine holds its

@@ -21,9 +21,10 @@ type Offload struct {
 	GSO           GSO
 	SegmentSize   uint16 // L4 payload bytes a segment; 0 unless GSO is set
 
-	// Tunnelled says that the super-frame is a packet of a host's own tunnel,
-	// cut by the TCP connection inside: ChecksumStart is where that one's
-	// header is. No edge carries it; it is cut here.
+	// Tunnelled says that the super-frame belongs to a tunnel. It is a packet of
+	// a host's own, cut by the TCP connection inside, and ChecksumStart is
+	// where that one's header is; or it is UDP that came out of a kernel VTEP
+	// of this machine. No edge carries it; it is cut here.
 	Tunnelled bool
 }
 

@@ -18,7 +18,8 @@ type shape struct {
 	v6, udp bool
 	ext     []byte // IPv6 extension headers; the first is of type extType, the last names TCP or UDP
 	extType layers.IPProtocol
-	options int // IPv4 options and TCP options, in bytes each, multiples of 4
+	options int  // IPv4 options and TCP options, in bytes each, multiples of 4
+	bare    bool // no IPv4 options
 
 	id    uint16
 	tos   uint8
@@ -98,7 +99,14 @@ func (s shape) l4() int {
 	if s.v6 {
 		return 14 + 40 + len(s.ext)
 	}
-	return 14 + 20 + s.options
+	return 14 + 20 + s.ipOptions()
+}
+
+func (s shape) ipOptions() int {
+	if s.bare {
+		return 0
+	}
+	return s.options
 }
 
 // segments returns the frames that the super-frame stands for.
@@ -132,7 +140,7 @@ func (s shape) build(t failer, at int, data []byte, first, last bool) []byte {
 		if s.df {
 			h.Flags = layers.IPv4DontFragment
 		}
-		for range s.options {
+		for range s.ipOptions() {
 			h.Options = append(h.Options, layers.IPv4Option{OptionType: 1})
 		}
 		network, parts = h, append(parts, h)
@@ -185,6 +193,10 @@ func tcp4(n int) shape {
 func tcp6(n int) shape { s := tcp4(n); s.v6 = true; return s }
 func udp4(n int) shape { return shape{udp: true, data: data(n), size: 1472, id: 7} }
 func udp6(n int) shape { s := udp4(n); s.v6 = true; return s }
+
+// stream4 and stream6 are tcp4 and tcp6 as hosts send them.
+func stream4(n int) shape { s := tcp4(n); s.bare = true; return s }
+func stream6(n int) shape { s := tcp6(n); s.size = 1428; return s }
 
 // options6 are a hop-by-hop and a destination options header.
 func options6(s shape) shape {

@@ -87,3 +87,25 @@ func segmentSize(p packet, f []byte, mtu int) uint16 {
 	}
 	return uint16(size)
 }
+
+// IsUDP reports whether f is a UDP super-frame (UDP_SEGMENT) with segments of
+// size bytes of payload: one whole IP packet that carries more than one.
+func IsUDP(f []byte, size int) bool {
+	p, ok := locate(f)
+	return ok && p.proto == ip.ProtoUDP && p.end == len(f) && checksumAt(p, f) != 0 && p.end-p.l4-ip.UDPHeaderLen > size
+}
+
+// InferUDP is Infer for a UDP super-frame whose segments, of size bytes of
+// payload, the kernel has told of. It is Tunnelled: not every kernel that tells
+// takes such a super-frame back.
+func InferUDP(f []byte, size uint16) frame.Offload {
+	o := Infer(f, 0)
+	if !o.NeedsChecksum || !IsUDP(f, int(size)) {
+		return o
+	}
+	if frame.Frame(f).Type() == frame.TypeIPv4 && !ip.IPv4(f[l3:o.ChecksumStart]).ChecksumOK() {
+		return o
+	}
+	o.GSO, o.SegmentSize, o.Tunnelled = frame.GSOUDP, size, true
+	return o
+}

@@ -139,6 +139,48 @@ func TestInferredIsMended(t *testing.T) {
 	})
 }
 
+// A UDP super-frame is cut where its sender meant to, and not if its headers are
+// damaged or nothing is unfinished.
+func TestInferUDP(t *testing.T) {
+	super := func(s shape) (f []byte, o frame.Offload) {
+		f, o = s.super(t)
+		o.Tunnelled = true
+		return f, o
+	}
+	f4, o4 := super(udp4(5000))
+	f6, o6 := super(udp6(5000))
+	short := udp4(1472)
+	fs, os := super(short)
+	os.GSO, os.SegmentSize, os.Tunnelled = frame.GSONone, 0, false
+	damaged, od := super(udp4(5000))
+	damaged[22]--
+	od.GSO, od.SegmentSize, od.Tunnelled = frame.GSONone, 0, false
+	ft, ot := super(tcp4(5000))
+	ot.GSO, ot.SegmentSize, ot.Tunnelled = frame.GSONone, 0, false
+	for _, tc := range []struct {
+		name string
+		f    []byte
+		want frame.Offload
+	}{
+		{"IPv4", f4, o4},
+		{"IPv6", f6, o6},
+		{"no longer than a segment", fs, os},
+		{"damaged IP header", damaged, od},
+		{"TCP", ft, ot},
+		{"finished", udp4(5000).whole(t), ordinary},
+		{"cut off", f4[:len(f4)-1], ordinary},
+	} {
+		if got := InferUDP(tc.f, 1472); got != tc.want {
+			t.Errorf("%s: %+v, want %+v", tc.name, got, tc.want)
+		}
+	}
+	segs, ok := NewSegmenter(headroom).Cut(f4, o4)
+	if !ok {
+		t.Fatal("refused")
+	}
+	sameSegments(t, "UDP", segs, udp4(5000).segments(t))
+}
+
 // An inferred offload can always be carried out, and is then gone.
 func FuzzInfer(f *testing.F) {
 	for _, s := range []shape{tcp4(200), tcp6(200), udp4(100), options6(tcp6(200))} {

@@ -17,7 +17,9 @@ const BatchSize = 64
 const MaxPayload = 65535 - 8
 
 // Packet is one datagram that came in on the VXLAN port. The embedded Buffer's
-// Bytes is the UDP payload: VXLAN header and inner frame.
+// Bytes is the UDP payload: VXLAN header and inner frame. Its Offload says that
+// the inner frame is a super-frame whose segments its bytes do not tell: what
+// else is undone can be inferred, and is not told.
 type Packet struct {
 	frame.Buffer
 	From     netip.Addr // outer source, never an IPv4-mapped address
@@ -77,7 +79,7 @@ type Hop struct {
 // Refused counts what the kernel's stack or the socket refused before a packet
 // could be read. All are totals since the Conn was made.
 type Refused struct {
-	Overflow  uint64 // the receive buffer was full
+	Overflow  uint64 // the receive buffer was full; packets that the kernel had put together count once
 	Checksum  uint64 // UDP checksum wrong, or zero on IPv6 where it must not be
 	Fragment  uint64 // IP fragments addressed to the VTEP; where they go unseen, packets made of them
 	Malformed uint64 // IP or UDP headers that lie
@@ -86,8 +88,10 @@ type Refused struct {
 // Reader is one receive queue. ReadBatch is called by one goroutine.
 type Reader interface {
 	// ReadBatch blocks until at least one packet is there, then fills as many
-	// of pkts as are ready and returns their number. The error wraps
-	// os.ErrDeadlineExceeded after Wake and net.ErrClosed after Close.
+	// of pkts as are ready and returns their number. The packets' memory may
+	// be exchanged for the reader's own: either way the bytes are the caller's
+	// until the next ReadBatch, those in front of a packet are not. The error
+	// wraps os.ErrDeadlineExceeded after Wake and net.ErrClosed after Close.
 	ReadBatch(pkts []Packet) (int, error)
 
 	// Wake makes a ReadBatch that waits return at once.

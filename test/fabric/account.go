@@ -6,6 +6,7 @@ import (
 
 	"vxgw/gateway"
 	"vxgw/gateway/forward"
+	"vxgw/l2/frame"
 	portmem "vxgw/l2/port/mem"
 	underlay "vxgw/l3/underlay/mem"
 )
@@ -25,6 +26,26 @@ type (
 	}
 	traffic struct{ packets, bytes uint64 }
 )
+
+// maxSegment is more than a segment measures in any test, in bytes.
+const maxSegment = 2000
+
+// carried returns what a frame that came out of a port stands for: itself, if it
+// went into a gateway as it is, or else the segments that a gateway has joined.
+func (n *Net) carried(f portmem.Frame) traffic {
+	n.mu.Lock()
+	whole := n.long[string(f.Bytes)]
+	n.mu.Unlock()
+	if f.Offload.GSO == frame.GSONone || whole {
+		return traffic{1, uint64(len(f.Bytes))}
+	}
+	l4 := int(f.Offload.ChecksumStart)
+	headers := uint64(l4 + int(f.Bytes[l4+12]>>4)*4)
+	size := uint64(f.Offload.SegmentSize)
+	payload := uint64(len(f.Bytes)) - headers
+	k := (payload + size - 1) / size
+	return traffic{k, payload + k*headers}
+}
 
 func newWireCount() wireCount {
 	return wireCount{byVTEP: make(map[hop]traffic), byVNI: make(map[vniOf]traffic)}

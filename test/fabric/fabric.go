@@ -37,20 +37,21 @@ type Net struct {
 	gateways []*Gateway
 	byAddr   map[netip.Addr]string
 
-	injecting atomic.Bool // the next datagram on the wire is Inject's
+	injecting atomic.Int32 // how many datagrams on the wire are Inject's, from the next one on
 
 	mu    sync.Mutex // guards what passes on the wire
 	alter func(*underlay.Wire)
 	wires []underlay.Wire
 	to    map[netip.Addr]*Gateway
 	count wireCount
+	long  map[string]bool // inner frames that came longer than any segment
 }
 
 // New returns an empty network. It must be made in a bubble, and stopped.
 func New(t T) *Net {
 	n := &Net{
 		T: t, Fabric: underlay.NewFabric(),
-		byAddr: make(map[netip.Addr]string), to: make(map[netip.Addr]*Gateway), count: newWireCount(),
+		byAddr: make(map[netip.Addr]string), to: make(map[netip.Addr]*Gateway), count: newWireCount(), long: make(map[string]bool),
 	}
 	n.clock.Store(1000)
 	n.Fabric.Alter(n.pass)
@@ -112,7 +113,9 @@ func (n *Net) Alter(change func(*underlay.Wire)) {
 func (n *Net) pass(w *underlay.Wire) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.injecting.Swap(false) {
+	if n.injecting.Load() > 0 {
+		n.injecting.Add(-1)
+	} else {
 		sent := *w
 		sent.Payload = bytes.Clone(w.Payload)
 		n.wires = append(n.wires, sent)
@@ -120,6 +123,9 @@ func (n *Net) pass(w *underlay.Wire) {
 	}
 	if n.alter != nil {
 		n.alter(w)
+	}
+	if len(w.Payload) > maxSegment {
+		n.long[string(w.Payload[headerLen:])] = true
 	}
 	if w.Fragmented {
 		return

@@ -184,7 +184,7 @@ func TestUnderlayOverflow(t *testing.T) {
 		r := n.begin(Local(H1, RA))
 		letGo := hold(a, "e1")
 		inject := func() {
-			n.injecting.Store(true)
+			n.injecting.Store(1)
 			n.Fabric.Inject(underlay.Wire{From: netip.MustParseAddr("192.0.2.2"), To: a.Addr(), Payload: append(Header(1000), r.Sent...)})
 		}
 		inject()

@@ -172,6 +172,37 @@ func TestSuperFrame(t *testing.T) {
 	}
 }
 
+// A UDP super-frame out of a kernel VTEP on this machine, of whose segments only
+// the kernel tells, is cut for every port.
+func TestUDPSuperFrameFromAVTEP(t *testing.T) {
+	Test(t, func(n *Net) {
+		alone(n)
+		n.Send("a.e1", Local(frame.Broadcast, H1))
+		f := UDP(H1, RA, 2500)
+		copy(f[40:], pseudoSum(f, 34))
+		r := n.begin(f)
+		n.injecting.Store(1)
+		n.Fabric.Inject(underlay.Wire{
+			From: n.addr("192.0.2.2"), To: n.addr("a"), FromPort: 50000, Payload: append(Header(1000), f...),
+			Offload: frame.Offload{GSO: frame.GSOUDP, SegmentSize: 1000},
+		})
+		r.end()
+		r.Is("a.e1~*3")
+		var data []byte
+		for _, f := range r.Frames["a.e1"] {
+			p := gopacket.NewPacket(f.Bytes, layers.LayerTypeEthernet, gopacket.Default)
+			udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP)
+			if !ok || int(udp.Length) != len(f.Bytes)-34 || udp.Checksum == 0 || !f.Offload.None() {
+				t.Fatalf("segment %v with %+v", p, f.Offload)
+			}
+			data = append(data, udp.Payload...)
+		}
+		if !bytes.Equal(data, f[42:]) {
+			t.Errorf("not the data that was sent")
+		}
+	})
+}
+
 // Its segments are what must fit the path, not the whole.
 func TestSuperFrameOnANarrowPath(t *testing.T) {
 	Test(t, func(n *Net) {
@@ -242,7 +273,7 @@ func TestTooManyVTEPs(t *testing.T) {
 		w := underlay.Wire{To: a.Addr(), Payload: append(Header(1000), r.Sent...)}
 		for i := range forged {
 			w.From = netip.AddrFrom4([4]byte{100, byte(i >> 16), byte(i >> 8), byte(i)})
-			n.injecting.Store(true)
+			n.injecting.Store(1)
 			n.Fabric.Inject(w)
 			if i%1000 == 0 {
 				n.Settle()

@@ -96,9 +96,11 @@ func TestRouterSaysTooBigOfAnyVTEP(t *testing.T) {
 func TestUnderlayLacks(t *testing.T) {
 	Test(t, func(n *Net) {
 		a := alone(n)
-		a.Options().Lacks(errors.New("no ear"))
-		if !strings.Contains(a.Log(), "no ear") {
-			t.Errorf("the log has nothing of it:\n%s", a.Log())
+		for _, what := range []string{"no ear", "no arm"} {
+			a.Options().Lacks(errors.New(what))
+			if !strings.Contains(a.Log(), what) {
+				t.Errorf("the log has nothing of %s:\n%s", what, a.Log())
+			}
 		}
 		shown := func() bool {
 			rows := a.Datapath()

@@ -80,6 +80,21 @@ func (n *Net) Inject(from, to string, vni uint32, inner []byte) *Result {
 	return n.InjectWire(from, to, underlay.Wire{Payload: append(Header(vni), inner...)})
 }
 
+// InjectBurst has a VTEP send frames all at once. Nobody is asked to explain them.
+func (n *Net) InjectBurst(from, to string, vni uint32, frames ...[]byte) *Result {
+	n.T.Helper()
+	r := n.begin(nil)
+	r.taken = true
+	var wires []underlay.Wire
+	for _, f := range frames {
+		wires = append(wires, underlay.Wire{From: n.addr(from), To: n.addr(to), FromPort: 50000, Payload: append(Header(vni), f...)})
+	}
+	n.injecting.Store(int32(len(wires)))
+	n.Fabric.Inject(wires...)
+	r.end()
+	return r
+}
+
 // InjectWire is Inject for any UDP payload and outer header. The addresses of w
 // are filled in.
 func (n *Net) InjectWire(from, to string, w underlay.Wire) *Result {
@@ -91,7 +106,7 @@ func (n *Net) InjectWire(from, to string, w underlay.Wire) *Result {
 	r := n.begin(w.Payload[min(headerLen, len(w.Payload)):])
 	r.taken = true
 	asked := n.askVTEP(n.Gateway(to), w)
-	n.injecting.Store(true)
+	n.injecting.Store(1)
 	n.Fabric.Inject(w)
 	r.end()
 	asked.check(r)
@@ -105,7 +120,7 @@ func (n *Net) InjectGroup(from, group string, vni uint32, inner []byte) *Result 
 	w := underlay.Wire{From: n.addr(from), To: n.addr(group), FromPort: 50000, Payload: append(Header(vni), inner...)}
 	r := n.begin(inner)
 	r.taken = true
-	n.injecting.Store(true)
+	n.injecting.Store(1)
 	n.Fabric.Inject(w)
 	r.end()
 	return r
@@ -146,6 +161,11 @@ func (g *Gateway) put(name string, f portmem.Frame) bool {
 	if h == nil || !h.Send(f) {
 		return false
 	}
+	if f.Offload.GSO != frame.GSONone {
+		g.net.mu.Lock()
+		g.net.long[string(f.Bytes)] = true
+		g.net.mu.Unlock()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.sent[name]++
@@ -159,8 +179,9 @@ func (g *Gateway) drain(got func(name string, f portmem.Frame)) {
 	for name, cables := range g.cables {
 		for _, h := range cables {
 			for _, f := range h.Drain() {
-				g.got[name]++
-				g.bytes[name] += uint64(len(f.Bytes))
+				t := g.net.carried(f)
+				g.got[name] += t.packets
+				g.bytes[name] += t.bytes
 				f.Bytes = bytes.Clone(f.Bytes)
 				got(name, f)
 			}

@@ -82,7 +82,7 @@ func (c crowd) speak(first, last int) {
 		if strings.HasPrefix(place, "p") {
 			c.a.put(place, portmem.Frame{Bytes: f})
 		} else {
-			c.n.injecting.Store(true)
+			c.n.injecting.Store(1)
 			c.n.Fabric.Inject(underlay.Wire{From: netip.MustParseAddr(place), To: c.a.Addr(), FromPort: 50000, Payload: append(Header(uint32(1000+vni)), f...)})
 		}
 		if i%500 == 499 {
@@ -200,7 +200,7 @@ func TestMadeUpSources(t *testing.T) {
 				head := strings.Replace(conf("a"), "[datapath]", "[datapath]\n"+c.table, 1)
 				a := n.Add(head + vni(1000, "b", c.vni) + vni(2000, "b") + ports(10, "e1", c.port) + ports(10, "e2") + ports(20, "e3 e4"))
 				inject := func(vni uint32, f []byte) {
-					n.injecting.Store(true)
+					n.injecting.Store(1)
 					n.Fabric.Inject(underlay.Wire{From: netip.MustParseAddr("192.0.2.2"), To: a.Addr(), FromPort: 50000, Payload: append(Header(vni), f...)})
 				}
 				// All speak to the first one of their own place: nothing goes out.
@@ -285,7 +285,7 @@ func TestStationsThatMoveAllTheTime(t *testing.T) {
 			senders.Go(func() {
 				for i := range each {
 					for _, vtep := range []string{"192.0.2.2", "192.0.2.3"} {
-						n.injecting.Store(true)
+						n.injecting.Store(1)
 						n.Fabric.Inject(underlay.Wire{From: netip.MustParseAddr(vtep), To: a.Addr(), FromPort: 50000, Payload: append(Header(1000), frames[(round*each+i)%stations]...)})
 					}
 				}

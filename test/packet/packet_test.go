@@ -38,6 +38,10 @@ func TestFramesReadBack(t *testing.T) {
 		{"VXLAN over IPv6", UDP(dst, src, a6, b6, VXLAN(1<<24-1, inner)),
 			[]gopacket.LayerType{layers.LayerTypeEthernet, layers.LayerTypeIPv6, layers.LayerTypeUDP, layers.LayerTypeVXLAN,
 				layers.LayerTypeEthernet, layers.LayerTypeIPv4, layers.LayerTypeUDP, gopacket.LayerTypePayload}},
+		{"TCP over IPv4", Segment(dst, src, a4, netip.MustParseAddrPort("192.0.2.2:9"), 3, []byte("odd")),
+			[]gopacket.LayerType{layers.LayerTypeEthernet, layers.LayerTypeIPv4, layers.LayerTypeTCP, gopacket.LayerTypePayload}},
+		{"TCP over IPv6", Segment(dst, src, a6, netip.MustParseAddrPort("[2001:db8::2]:9"), 3, []byte("even")),
+			[]gopacket.LayerType{layers.LayerTypeEthernet, layers.LayerTypeIPv6, layers.LayerTypeTCP, gopacket.LayerTypePayload}},
 		{"ARP", ARP(frame.Broadcast, ARPRequest, src, a4.Addr(), frame.MAC{}, b4.Addr()),
 			[]gopacket.LayerType{layers.LayerTypeEthernet, layers.LayerTypeARP}},
 		{"tag", Tagged(inner, frame.TypeVLAN, 0xa00a),
@@ -72,6 +76,10 @@ func sumOver(t *testing.T, p gopacket.Packet) {
 		case gopacket.NetworkLayer:
 			network = l
 		case *layers.UDP:
+			if err := l.SetNetworkLayerForChecksum(network); err != nil {
+				t.Fatal(err)
+			}
+		case *layers.TCP:
 			if err := l.SetNetworkLayerForChecksum(network); err != nil {
 				t.Fatal(err)
 			}

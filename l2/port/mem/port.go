@@ -140,9 +140,10 @@ func (p *Port) Overflows() (n uint64, err error) {
 }
 
 // CarriesOffload is as port.Port has it.
-func (p *Port) CarriesOffload() (yes bool) {
-	p.l.locked(func() { yes = p.l.offload })
-	return yes
+func (p *Port) CarriesOffload() bool {
+	p.l.mu.Lock()
+	defer p.l.mu.Unlock()
+	return p.l.offload
 }
 
 // Close ends the port. Whoever waits in ReadBatch gets net.ErrClosed. A second

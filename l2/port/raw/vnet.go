@@ -85,13 +85,13 @@ func decodeOffload(header, f []byte) (o frame.Offload) {
 	return cannot
 }
 
-// inTunnel reports whether f is the super-frame of a TCP connection in a tunnel
+// inTunnel reports whether f is the super-frame of a connection in a tunnel
 // of the host that sent it. The kernel calls it by the connection, and says by
 // the checksum's start where that is.
 func inTunnel(o frame.Offload, f []byte) bool {
 	switch proto, l4 := transport(f); proto {
 	case protoUDP, protoGRE, protoIPv4, protoIPv6:
-		return o.GSO != frame.GSOUDP && o.NeedsChecksum && int(o.ChecksumStart) > l4
+		return o.NeedsChecksum && int(o.ChecksumStart) > l4
 	}
 	return false
 }

@@ -22,7 +22,8 @@ type Wire struct {
 	FromPort   uint16
 	TOS        uint8 // DSCP and ECN
 	Fragmented bool
-	Payload    []byte // UDP payload: VXLAN header and inner frame
+	Payload    []byte        // UDP payload: VXLAN header and inner frame
+	Offload    frame.Offload // see underlay.Packet
 }
 
 // Fabric is a network of VTEPs that all use the same UDP port. Its methods may
@@ -120,12 +121,14 @@ func (f *Fabric) Observe(see func(Wire)) {
 	f.observers = append(f.observers, see)
 }
 
-// Inject puts a datagram on the wire as if a VTEP had sent it: From need not be
-// attached. Neither a failure nor an MTU stops it.
-func (f *Fabric) Inject(w Wire) {
+// Inject puts datagrams on the wire, all at once, as if a VTEP had sent them: From
+// need not be attached. Neither a failure nor an MTU stops them.
+func (f *Fabric) Inject(ws ...Wire) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.carry(w)
+	for _, w := range ws {
+		f.carry(w)
+	}
 }
 
 // Lost returns how many datagrams went to an address that nobody is attached

@@ -209,6 +209,7 @@ func (q *queue) deliver(pkts []underlay.Packet) int {
 		p.Len = copy(p.Mem[p.Off:], w.Payload)
 		p.FullLen = len(w.Payload)
 		p.Truncated = p.Len < len(w.Payload)
+		p.Offload = w.Offload
 		p.From, p.FromPort, p.TOS, p.Fragmented = w.From, w.FromPort, w.TOS, w.Fragmented
 		p.Group = netip.Addr{}
 		if w.To.IsMulticast() {

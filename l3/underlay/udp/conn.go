@@ -19,13 +19,12 @@ import (
 // conn is one receive queue, a UDP socket, and a raw IP socket to send by.
 type conn struct {
 	// Set once.
-	rx       *net.UDPConn
-	tx       *net.IPConn
-	rxRaw    syscall.RawConn
-	txRaw    syscall.RawConn
-	headers  headers
-	links    *links // that packets are sent by directly; shared by all queues
-	ownCount bool   // nobody else counts fragments
+	rx      *net.UDPConn
+	tx      *net.IPConn
+	rxRaw   syscall.RawConn
+	txRaw   syscall.RawConn
+	headers headers
+	links   *links // that packets are sent by directly; shared by all queues
 
 	in        receiver      // the reader's own
 	fragments atomic.Uint64 // packets that came in fragments
@@ -39,8 +38,8 @@ type conn struct {
 var _ underlay.Conn = (*conn)(nil)
 
 func openConn(cfg *Config, queue int, l *links) (c *conn, err error) {
-	c = &conn{headers: newHeaders(cfg), links: l, ownCount: cfg.OpenTap == nil}
-	c.in.init()
+	c = &conn{headers: newHeaders(cfg), links: l}
+	c.in.init(cfg.countIn(&c.fragments))
 	if c.rx, err = listenUDP(cfg, queue); err != nil {
 		return nil, fmt.Errorf("receive socket: %w", err)
 	}
@@ -62,22 +61,29 @@ func (c *conn) ReadBatch(pkts []underlay.Packet) (int, error) {
 	if len(pkts) == 0 {
 		return 0, nil
 	}
-	if err := c.in.prepare(pkts); err != nil {
-		return 0, err
+	for {
+		if n := c.in.hand(pkts); n > 0 {
+			return n, nil
+		}
+		if err := c.read(len(pkts)); err != nil {
+			return 0, err
+		}
 	}
+}
+
+// read waits for messages.
+func (c *conn) read(packets int) error {
+	c.in.prepare(packets)
 	if err := c.rxRaw.Read(c.in.receive); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			_ = c.rx.SetReadDeadline(time.Time{}) // fails when closed, and the next read says so
 		}
-		return 0, err
+		return err
 	}
 	if c.in.errno != 0 {
-		return 0, fmt.Errorf("receive from the underlay: %w", c.in.errno)
+		return fmt.Errorf("receive from the underlay: %w", c.in.errno)
 	}
-	if n := c.in.fill(pkts); n > 0 && c.ownCount {
-		c.fragments.Add(uint64(n))
-	}
-	return c.in.got, nil
+	return nil
 }
 
 // longAgo is a deadline that has passed.

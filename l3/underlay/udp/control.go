@@ -8,7 +8,7 @@ import (
 )
 
 // controlLen is the room for control messages of one datagram, in bytes: more
-// than two integers and a struct in6_pktinfo take.
+// than three integers and a struct in6_pktinfo take.
 const controlLen = 128
 
 // wordLen is the alignment of control messages, the machine's word in bytes
@@ -21,6 +21,7 @@ type ancillary struct {
 	fragmented bool
 	ifindex    int        // of the interface it came in by
 	group      netip.Addr // that it was sent to; the zero Addr where it was no group
+	segment    int        // bytes of the datagrams that it is a run of; 0: it is one
 }
 
 // parseControl reads the control messages of one datagram. It stops at one that
@@ -67,5 +68,7 @@ func (a *ancillary) add(level, typ int32, data []byte) {
 		level == unix.SOL_IPV6 && typ == unix.IPV6_RECVFRAGSIZE:
 		// The message is there for packets that came in fragments only.
 		a.fragmented = true
+	case level == unix.SOL_UDP && typ == unix.UDP_GRO && len(data) >= 4:
+		a.segment = int(int32(binary.NativeEndian.Uint32(data)))
 	}
 }

@@ -74,7 +74,7 @@ func openGroupQueue(cfg *Config) (*groupQueue, error) {
 		return nil, fmt.Errorf("epoll instance: %w", err)
 	}
 	q := &groupQueue{cfg: cfg, poll: os.NewFile(uintptr(fd), "groups"), sockets: make(map[netip.Addr]*groupSocket)}
-	q.in.init()
+	q.in.init(cfg.countIn(&q.fragments))
 	q.receive = q.tryReceive
 	if q.raw, err = q.poll.SyscallConn(); err != nil {
 		return nil, errors.Join(err, q.poll.Close())
@@ -86,29 +86,36 @@ func openGroupQueue(cfg *Config) (*groupQueue, error) {
 func (q *groupQueue) ReadBatch(pkts []underlay.Packet) (int, error) {
 	pkts = pkts[:min(len(pkts), underlay.BatchSize)]
 	for len(pkts) > 0 {
-		if err := q.in.prepare(pkts); err != nil {
-			return 0, err
+		n := q.in.hand(pkts)
+		if n == 0 {
+			if err := q.read(len(pkts)); err != nil {
+				return 0, err
+			}
+			continue
 		}
-		err := q.raw.Read(q.receive)
-		switch {
-		case q.closed.Load():
-			return 0, net.ErrClosed
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			_ = q.poll.SetReadDeadline(time.Time{}) // fails when closed, and the next read says so
-			return 0, err
-		case err != nil:
-			return 0, err
-		case q.in.errno != 0:
-			return 0, fmt.Errorf("receive from a multicast group: %w", q.in.errno)
-		}
-		if n := q.in.fill(pkts); n > 0 && q.cfg.OpenTap == nil {
-			q.fragments.Add(uint64(n))
-		}
-		if n := q.others(pkts[:q.in.got]); n > 0 {
+		if n = q.others(pkts[:n]); n > 0 {
 			return n, nil
 		}
 	}
 	return 0, nil
+}
+
+// read waits for messages.
+func (q *groupQueue) read(packets int) error {
+	q.in.prepare(packets)
+	err := q.raw.Read(q.receive)
+	switch {
+	case q.closed.Load():
+		return net.ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_ = q.poll.SetReadDeadline(time.Time{}) // fails when closed, and the next read says so
+		return err
+	case err != nil:
+		return err
+	case q.in.errno != 0:
+		return fmt.Errorf("receive from a multicast group: %w", q.in.errno)
+	}
+	return nil
 }
 
 // tryReceive takes what is ready from one socket after the other, and reports

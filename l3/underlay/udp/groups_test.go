@@ -376,8 +376,8 @@ func TestGroupQueueEnds(t *testing.T) {
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
-	if _, err := q.ReadBatch(make([]underlay.Packet, 1)); !errors.Is(err, errNoRoom) {
-		t.Errorf("no room: %v", err)
+	if _, err := q.ReadBatch(pkts); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("read after close: %v", err)
 	}
 }
 

@@ -2,8 +2,8 @@ package udp
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,15 +13,26 @@ import (
 	"vxgw/l3/underlay"
 )
 
-var errNoRoom = fmt.Errorf("a packet must hold more than the %d bytes of headroom: make packets with underlay.NewPackets", frame.Headroom)
-
 // sockaddr has room for an IPv4 or IPv6 socket address.
 type sockaddr = unix.RawSockaddrInet6
 
-// receiver takes batches of datagrams from a UDP socket.
-type receiver struct {
-	receive func(fd uintptr) bool // r.tryReceive, bound once: binding it allocates
+const (
+	// slotStart is where a message starts in its slot, in bytes: the inner IP
+	// header is then on a 4-byte boundary.
+	slotStart = frame.Headroom
 
+	// slotLen is the room for one message, in bytes.
+	slotLen = (slotStart + underlay.MaxPayload + 63) &^ 63
+)
+
+// receiver takes batches of messages from UDP sockets, into memory of its own. A
+// message is a datagram, or a run of them.
+type receiver struct {
+	// Set once.
+	receive   func(fd uintptr) bool // r.tryReceive, bound once: binding it allocates
+	fragments *atomic.Uint64        // counts packets that came in fragments; nil: nobody wants to know
+
+	mem     []byte // a slot for each message; what none touches costs nothing
 	msgs    [underlay.BatchSize]mmsg.Msg
 	iovs    [underlay.BatchSize]unix.Iovec
 	names   [underlay.BatchSize]sockaddr
@@ -29,11 +40,20 @@ type receiver struct {
 	asked   int        // messages that may be filled
 	got     int        // messages that were filled
 	errno   unix.Errno // why none was
+
+	next int // the message after run
+	run  run // of which some is not handed out yet, unless it is empty
+
+	datagrams  int // handed out of what was got
+	perMessage int // datagrams in a message of the last batch, rounded up
 }
 
-func (r *receiver) init() {
-	r.receive = r.tryReceive
+func (r *receiver) init(fragments *atomic.Uint64) {
+	r.receive, r.fragments, r.perMessage = r.tryReceive, fragments, 1
+	r.mem = make([]byte, len(r.msgs)*slotLen)
 	for i := range r.msgs {
+		r.iovs[i].Base = &r.mem[i*slotLen+slotStart]
+		r.iovs[i].SetLen(underlay.MaxPayload)
 		h := &r.msgs[i].Hdr
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		h.Iov = &r.iovs[i]
@@ -42,22 +62,18 @@ func (r *receiver) init() {
 	}
 }
 
-// prepare points the messages at the packets' memory.
-func (r *receiver) prepare(pkts []underlay.Packet) error {
-	for i := range pkts {
-		mem := pkts[i].Mem
-		if len(mem) <= frame.Headroom {
-			return errNoRoom
-		}
-		r.iovs[i].Base = &mem[frame.Headroom]
-		r.iovs[i].SetLen(len(mem) - frame.Headroom)
+// prepare makes messages ready, about as many as it takes to fill that many
+// packets. Of runs that is few: more would only push each other out of the
+// cache before they are looked at.
+func (r *receiver) prepare(packets int) {
+	r.asked, r.got, r.errno = max(1, packets/r.perMessage), 0, 0
+	r.next, r.datagrams = 0, 0
+	for i := range r.msgs[:r.asked] {
 		h := &r.msgs[i].Hdr
 		h.Namelen = uint32(unsafe.Sizeof(r.names[i]))
 		h.SetControllen(controlLen)
 		h.Flags = 0
 	}
-	r.asked, r.got, r.errno = len(pkts), 0, 0
-	return nil
 }
 
 // tryReceive reports false when there is nothing to receive yet.
@@ -70,25 +86,44 @@ func (r *receiver) tryReceive(fd uintptr) bool {
 	return true
 }
 
-// fill describes the received messages, and returns how many of them came in
-// fragments.
-func (r *receiver) fill(pkts []underlay.Packet) (fragmented int) {
-	for i := range pkts[:r.got] {
-		p, h := &pkts[i], &r.msgs[i].Hdr
-		p.Off, p.Len = frame.Headroom, int(r.msgs[i].Len)
-		p.Truncated, p.FullLen = false, p.Len
-		if h.Flags&unix.MSG_TRUNC != 0 {
-			p.Truncated, p.FullLen = true, 0
+// hand fills pkts with datagrams that were received, and returns their number; 0
+// says that it is time to receive again. A run stays together where it can: one
+// that there is no room left for waits for the next call, and only one that is
+// longer than pkts is taken apart.
+func (r *receiver) hand(pkts []underlay.Packet) (n int) {
+	for n < len(pkts) {
+		if r.run.left == 0 && !r.load() {
+			r.perMessage = max(1, (r.datagrams+r.got-1)/max(1, r.got))
+			break
 		}
-		p.Noted = false
-		p.From, p.FromPort = source(&r.names[i])
-		a := parseControl(r.control[i][:min(int(h.Controllen), controlLen)])
-		p.TOS, p.Fragmented, p.Interface, p.Group = a.tos, a.fragmented, a.ifindex, a.group
-		if a.fragmented {
-			fragmented++
+		if n > 0 && n+r.run.left > len(pkts) {
+			break
+		}
+		for n < len(pkts) && r.run.left > 0 {
+			r.run.take(&pkts[n])
+			n++
 		}
 	}
-	return fragmented
+	r.datagrams += n
+	return n
+}
+
+// load goes on to the next message, and reports whether there is one.
+func (r *receiver) load() bool {
+	if r.next == r.got {
+		return false
+	}
+	i := r.next
+	r.next++
+	h := &r.msgs[i].Hdr
+	a := parseControl(r.control[i][:min(int(h.Controllen), controlLen)])
+	if a.fragmented && r.fragments != nil {
+		r.fragments.Add(1)
+	}
+	b := r.mem[i*slotLen+slotStart:][:r.msgs[i].Len]
+	r.run = newRun(b, a, h.Flags&unix.MSG_TRUNC != 0)
+	r.run.each.From, r.run.each.FromPort = source(&r.names[i])
+	return true
 }
 
 // source reads the sender's address. The zone of a link-local one is left out:

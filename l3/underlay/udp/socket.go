@@ -85,17 +85,17 @@ var reusePort = option{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}
 
 func receiveOptions(cfg *Config) []option {
 	if cfg.Address.Is4() {
-		return []option{
+		return append([]option{
 			{"IP_RECVTOS", unix.SOL_IP, unix.IP_RECVTOS, 1},
 			{"IP_RECVFRAGSIZE", unix.SOL_IP, unix.IP_RECVFRAGSIZE, 1},
 			{"IP_PKTINFO", unix.SOL_IP, unix.IP_PKTINFO, 1},
-		}
+		}, cfg.gro...)
 	}
-	opts := []option{
+	opts := append([]option{
 		{"IPV6_RECVTCLASS", unix.SOL_IPV6, unix.IPV6_RECVTCLASS, 1},
 		{"IPV6_RECVFRAGSIZE", unix.SOL_IPV6, unix.IPV6_RECVFRAGSIZE, 1},
 		{"IPV6_RECVPKTINFO", unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1},
-	}
+	}, cfg.gro...)
 	if cfg.ZeroChecksum6 {
 		opts = append(opts, option{"UDP_NO_CHECK6_RX", unix.SOL_UDP, unix.UDP_NO_CHECK6_RX, 1})
 	}

@@ -75,8 +75,10 @@ type Config struct {
 	OnTooBig func(to netip.Addr, mtu int)
 
 	// Lacks is told what the Underlay could not get and works without: the
-	// socket for OnTooBig. nil: nobody is told.
+	// socket for OnTooBig, UDP_GRO. nil: nobody is told.
 	Lacks func(error)
+
+	gro []option // of receiving sockets, where the kernel has it
 }
 
 // Underlay is a VTEP's attachment to the underlay by sockets. Its methods may
@@ -123,6 +125,7 @@ func (u *Underlay) open(cfg *Config) (err error) {
 	if u.stats, err = openStack(cfg.Address.Is6()); err != nil {
 		return err
 	}
+	cfg.probeGRO(udpGRO)
 	for i := range cfg.Queues {
 		c, err := openConn(cfg, i, &u.links)
 		if err != nil {
@@ -224,7 +227,8 @@ func (u *Underlay) UseLinks(interfaces []int) ([]underlay.Reader, error) {
 // The kernel counts wrong checksums for a whole network namespace only, so
 // Checksum counts those of other UDP sockets too. For Overflow it has one count
 // for each socket, which takes in wrong checksums, and one of buffers that were
-// full for the namespace: the smaller of both is the answer.
+// full for the namespace: the smaller of both is the answer. A run of packets
+// that the kernel had put together, 64 at most, is one to it.
 func (u *Underlay) Refused() underlay.Refused {
 	u.mu.Lock()
 	defer u.mu.Unlock()
