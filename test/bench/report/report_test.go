@@ -93,6 +93,17 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestRatio(t *testing.T) {
+	for v, want := range map[float64]string{
+		4.123: "4.12", 20: "20.00", 1: "1.00", 0.256: "0.26", 0.0904: "0.09", 0.00697: "0.007", 0.00029: "0.00029", 0: "0.00",
+		math.Inf(1): "-", math.NaN(): "-",
+	} {
+		if got := ratio(v); got != want {
+			t.Errorf("%v is %q, want %q", v, got, want)
+		}
+	}
+}
+
 // sample is a report of two rounds, of three devices.
 func sample() Report {
 	return Report{

@@ -73,14 +73,14 @@ func digits(v float64) string {
 	}
 }
 
-// ratio writes a ratio with two digits behind the point, or three where it is
-// small.
+// ratio writes a ratio with two digits behind the point, or two that count where
+// it is small.
 func ratio(v float64) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
 		return none
-	case v < 0.1:
-		return fmt.Sprintf("%.3f", v)
+	case v != 0 && math.Abs(v) < 0.1:
+		return fmt.Sprintf("%.2g", v)
 	default:
 		return fmt.Sprintf("%.2f", v)
 	}
