@@ -1,17 +1,23 @@
 # vxgw. `make` builds bin/vxgw; `make demo` shows it at work; `make test` is what
-# has to pass.
+# has to pass; `make bench` says how fast it is.
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 REVISION := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 FUZZTIME ?= 20s
 
+# What `make bench` measures: so many rounds, of so many seconds for each figure;
+# FIGURES names some of them, which are then only printed. QUICK=1 is a look.
+ROUNDS  ?= $(if $(QUICK),1,5)
+SECS    ?= $(if $(QUICK),0.5,2)
+FIGURES ?=
+
 # What needs root runs as root: at once where we are, through sudo where there is
 # one. Without either, those tests skip.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo env PATH=$$PATH")
 TEST    := go test -p 2 -timeout 20m $(if $(AS_ROOT),-exec '$(AS_ROOT)')
 
-.PHONY: all build demo test lint needs fuzz cover clean
+.PHONY: all build demo bench test lint needs fuzz cover clean
 all: build
 
 build:
@@ -22,6 +28,10 @@ demo: build
 		echo 'make demo: network namespaces take root: run it as root' >&2; exit 1; \
 	fi
 	$(AS_ROOT) bin/vxgw demo
+
+bench: build needs
+	go build -trimpath -o bin/vxgw-bench ./test/bench
+	$(AS_ROOT) bin/vxgw-bench -vxgw bin/vxgw -rounds $(ROUNDS) -secs $(SECS) -figures '$(FIGURES)'
 
 test: needs lint
 	$(TEST) -race ./...

@@ -90,7 +90,7 @@ func TestDoors(t *testing.T) {
 		{"github.com/spf13", []string{"cmd"}},
 		{"github.com/prometheus", []string{"gateway/api"}},
 		{"github.com/coreos/go-systemd", []string{"systemd"}},
-		{"github.com/cilium/ebpf", []string{"gateway/xdp"}},
+		{"github.com/cilium/ebpf", []string{"gateway/xdp", "test"}},
 		{"github.com/gaissmai/bart", []string{"l3/vrf"}},
 	}
 	testsOnly := []string{"github.com/gopacket/gopacket", "github.com/google/go-cmp", "github.com/vishvananda/netns", "go.uber.org/goleak", "pgregory.net/rapid"}

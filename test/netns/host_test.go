@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +210,34 @@ func TestStatsCount(t *testing.T) {
 	must(t, err)
 	if tx.TxPackets != 3 || tx.TxBytes != 3*114 || rx.RxPackets != 3 || rx.RxBytes != 3*114 {
 		t.Errorf("sent %+v, received %+v: want 3 frames of 114 bytes", tx, rx)
+	}
+	all, err := b.AllStats()
+	must(t, err)
+	if len(all) != 2 || all["eth0"] != rx || all["lo"] != (Stats{}) {
+		t.Errorf("all at once: %+v, want %+v of eth0 and nothing of lo", all, rx)
+	}
+}
+
+func TestIndexes(t *testing.T) {
+	a, _ := wire(t)
+	got, err := a.Indexes("eth0", "lo", "eth0")
+	must(t, err)
+	var want []int
+	must(t, a.Do(func() error {
+		for _, dev := range []string{"eth0", "lo", "eth0"} {
+			i, err := net.InterfaceByName(dev)
+			if err != nil {
+				return err
+			}
+			want = append(want, i.Index)
+		}
+		return nil
+	}))
+	if !slices.Equal(got, want) {
+		t.Errorf("indexes %v, want %v", got, want)
+	}
+	if _, err := a.Indexes("lo", "eth7"); err == nil || !strings.Contains(err.Error(), "eth7") {
+		t.Errorf("a device that is not there: %v", err)
 	}
 }
 

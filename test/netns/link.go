@@ -282,9 +282,60 @@ func (n *NS) Stats(dev string) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	s := cmp.Or(link.Attrs().Statistics, &netlink.LinkStatistics{})
+	return stats(link), nil
+}
+
+// AllStats returns the counters of every device, by name.
+func (n *NS) AllStats() (map[string]Stats, error) {
+	links, err := n.links()
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]Stats, len(links))
+	for _, l := range links {
+		all[l.Attrs().Name] = stats(l)
+	}
+	return all, nil
+}
+
+// Indexes returns the interface indexes of devices, of which there may be
+// thousands, in the same order.
+func (n *NS) Indexes(devs ...string) ([]int, error) {
+	links, err := n.links()
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]int, len(links))
+	for _, l := range links {
+		byName[l.Attrs().Name] = l.Attrs().Index
+	}
+	indexes := make([]int, len(devs))
+	for i, dev := range devs {
+		index, ok := byName[dev]
+		if !ok {
+			return nil, fmt.Errorf("%v: there is no device %s", n, dev)
+		}
+		indexes[i] = index
+	}
+	return indexes, nil
+}
+
+// links lists every device.
+func (n *NS) links() (links []netlink.Link, err error) {
+	err = n.request(func(h *netlink.Handle) error {
+		links, err = h.LinkList()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%v: list links: %w", n, err)
+	}
+	return links, nil
+}
+
+func stats(l netlink.Link) Stats {
+	s := cmp.Or(l.Attrs().Statistics, &netlink.LinkStatistics{})
 	return Stats{
 		RxPackets: s.RxPackets, RxBytes: s.RxBytes, RxDropped: s.RxDropped, RxErrors: s.RxErrors,
 		TxPackets: s.TxPackets, TxBytes: s.TxBytes, TxDropped: s.TxDropped, TxErrors: s.TxErrors,
-	}, nil
+	}
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vxgw/test/bench/report"
+	"vxgw/test/netns"
+)
+
+// program is the gateway under test; "" where the tests are going to be skipped.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if os.Geteuid() == 0 {
+		dir, err := os.MkdirTemp("", "vxgw-bench-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		program = filepath.Join(dir, "vxgw")
+		if out, err := exec.Command("go", "build", "-o", program, "vxgw/cmd/vxgw").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build the gateway: %v\n%s", err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// require skips the test where the bench cannot run.
+func require(t testing.TB) {
+	t.Helper()
+	netns.Require(t)
+	if err := able(); err != nil {
+		t.Skipf("%v; what is a package `make test` provides", err)
+	}
+}
+
+func TestChoose(t *testing.T) {
+	all := measurements()
+	names := func(ms []measurement) string {
+		var all []string
+		for _, m := range ms {
+			all = append(all, m.name)
+		}
+		return strings.Join(all, ",")
+	}
+	for _, tc := range []struct{ given, want string }{
+		{"", names(all)},
+		{"tcp", "tcp"},
+		{"tcp,small", "small,tcp"},
+	} {
+		got, err := choose(all, tc.given)
+		if err != nil || names(got) != tc.want {
+			t.Errorf("%q: %s, %v; want %s", tc.given, names(got), err, tc.want)
+		}
+	}
+	if _, err := choose(all, "small,tpc"); err == nil || !strings.Contains(err.Error(), `"tpc"`) || !strings.Contains(err.Error(), "tcp-wire") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Measurements that share a kind of bed stand together, and a name stands for
+// one of them.
+func TestMeasurements(t *testing.T) {
+	seen, kinds := map[string]bool{}, map[spec]bool{}
+	for rest := measurements(); len(rest) > 0; {
+		n := sameBed(rest)
+		if kinds[rest[0].spec] {
+			t.Errorf("%s: beds of %v are built twice", rest[0].name, rest[0].spec)
+		}
+		kinds[rest[0].spec] = true
+		for _, m := range rest[:n] {
+			if seen[m.name] || strings.ContainsAny(m.name, ", ") {
+				t.Errorf("%q is no name of its own", m.name)
+			}
+			seen[m.name] = true
+		}
+		rest = rest[n:]
+	}
+}
+
+// The document has a place for the figures, and what is written by hand stays.
+func TestWrite(t *testing.T) {
+	document, err := os.ReadFile(filepath.FromSlash("../../docs/performance.md"))
+	must(t, err)
+	file := filepath.Join(t.TempDir(), "performance.md")
+	must(t, os.WriteFile(file, document, 0o644))
+	r := report.Report{Devices: []string{"Linux", "vxgw"}, Facts: []string{"this was measured"}}
+	must(t, write(r, options{file: file}, io.Discard))
+	got, err := os.ReadFile(file)
+	must(t, err)
+	if !strings.Contains(string(got), "- this was measured\n") || !strings.HasPrefix(string(got), "# Performance\n") {
+		t.Errorf("the document is now\n%s", got)
+	}
+	var out strings.Builder
+	must(t, write(r, options{file: "/nonexistent/file", figures: "tcp"}, &out))
+	if !strings.Contains(out.String(), "- this was measured\n") {
+		t.Errorf("of a part is printed:\n%s", out.String())
+	}
+}
+
+func TestParse(t *testing.T) {
+	o, err := parse([]string{"-rounds", "1", "-secs", "0.5", "-figures", "tcp"})
+	if err != nil || o.rounds != 1 || o.window().Milliseconds() != 500 || o.figures != "tcp" || o.file != "docs/performance.md" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	for _, bad := range [][]string{{"-rounds", "0"}, {"-secs", "0"}, {"-secs", "NaN"}, {"tcp"}} {
+		if o, err := parse(bad); err == nil {
+			t.Errorf("%v: %+v", bad, o)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The marks of what a run writes into a document; all around them is written by
+// hand.
+const (
+	beginMark = "<!-- measured: begin, written by `make bench` -->"
+	endMark   = "<!-- measured: end -->"
+)
+
+// Into returns a document with the report in the place of an older one, between
+// the marks. Nothing else is changed.
+func (r Report) Into(document string) (string, error) {
+	before, rest, begins := strings.Cut(document, beginMark)
+	_, after, ends := strings.Cut(rest, endMark)
+	if !begins || !ends {
+		return "", fmt.Errorf("it has no line %q with a line %q behind it, where the figures would go", beginMark, endMark)
+	}
+	return before + beginMark + "\n\n" + r.Markdown() + "\n" + endMark + after, nil
+}
+
+// Markdown writes the facts, a table of ratios and medians, the notes, and a
+// table of each round's values.
+func (r Report) Markdown() string {
+	var b strings.Builder
+	list(&b, r.Facts)
+	r.table(&b)
+	b.WriteString("\n")
+	list(&b, r.Notes)
+	b.WriteString("Each round by itself; in parentheses what was offered:\n\n")
+	r.rounds(&b)
+	return b.String()
+}
+
+func list(b *strings.Builder, items []string) {
+	for _, i := range items {
+		fmt.Fprintf(b, "- %s\n", i)
+	}
+	b.WriteString("\n")
+}
+
+// table has a line for each figure.
+func (r Report) table(b *strings.Builder) {
+	head := []string{"figure"}
+	for _, d := range r.Devices[1:] {
+		head = append(head, fmt.Sprintf("%s : %s, median (min to max)", d, r.Devices[0]))
+	}
+	head = append(head, r.Devices...)
+	head = append(head, "measured by")
+	writeRow(b, head)
+	writeRow(b, rule(len(head)))
+	for _, f := range r.Figures {
+		row := []string{f.title()}
+		for d := range r.Devices[1:] {
+			row = append(row, f.ratioCell(d+1))
+		}
+		for d := range r.Devices {
+			row = append(row, f.valueCell(d))
+		}
+		writeRow(b, append(row, "`make bench FIGURES="+f.Measurement+"`"))
+	}
+}
+
+func (f Figure) title() string {
+	if f.LessIsGood {
+		return f.Title + " (less is better)"
+	}
+	return f.Title
+}
+
+func (f Figure) ratioCell(device int) string {
+	s := f.Ratios(device)
+	if ratio(s.Median) == none {
+		return none
+	}
+	return fmt.Sprintf("**%s** (%s to %s)", ratio(s.Median), ratio(s.Min), ratio(s.Max))
+}
+
+// valueCell has the median, and how many CPUs it took.
+func (f Figure) valueCell(device int) string {
+	text := f.Unit.text(f.Values(device).Median)
+	if n := f.CPUs(device); n > 0 {
+		text += fmt.Sprintf(", %.1f CPUs busy", n)
+	}
+	return text
+}
+
+// rounds has a line for each figure and device.
+func (r Report) rounds(b *strings.Builder) {
+	head := []string{"figure", "of"}
+	count := 0
+	for _, f := range r.Figures {
+		count = max(count, len(f.Rounds))
+	}
+	for n := range count {
+		head = append(head, fmt.Sprintf("round %d", n+1))
+	}
+	writeRow(b, head)
+	writeRow(b, rule(len(head)))
+	for _, f := range r.Figures {
+		for d, name := range r.Devices {
+			row := []string{f.Title, name}
+			for _, round := range f.Rounds {
+				row = append(row, f.Unit.Sample(round[d]))
+			}
+			writeRow(b, row)
+		}
+	}
+}
+
+// Sample writes what was delivered, and in parentheses what was offered where
+// that was counted.
+func (u Unit) Sample(s Sample) string {
+	text := u.text(s.Value)
+	if s.Offered > 0 {
+		text += fmt.Sprintf(" (%s)", u.text(s.Offered))
+	}
+	return text
+}
+
+func rule(columns int) []string {
+	return strings.Split(strings.Repeat("---,", columns-1)+"---", ",")
+}
+
+func writeRow(b *strings.Builder, cells []string) {
+	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+}
