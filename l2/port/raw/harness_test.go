@@ -17,6 +17,7 @@ import (
 
 	"vxgw/l2/frame"
 	"vxgw/l2/port"
+	"vxgw/test/bpf"
 	"vxgw/test/netns"
 )
 
@@ -77,6 +78,9 @@ func openIn(t testing.TB, ns *netns.NS, cfg Config) *Port {
 	cfg.Interface = dev
 	var p *Port
 	must(t, ns.Do(func() (err error) { p, err = Open(cfg); return err }))
+	if err := p.Features().Ring; (err == nil) != (cfg.Split != nil) {
+		t.Errorf("ring: %v", err)
+	}
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -85,11 +89,35 @@ func openIn(t testing.TB, ns *netns.NS, cfg Config) *Port {
 	return p
 }
 
+// way makes a port's configuration one of a port that reads in a certain way.
+type way func(Config) Config
+
+func bySocket(cfg Config) Config { return cfg }
+
+// byRing returns the way of ports with a ring.
+func byRing(t testing.TB) way {
+	split := bpf.Split(t)
+	return func(cfg Config) Config {
+		cfg.Split = func(room int) (s Split, err error) {
+			s.Ring, s.Rest, err = split(room)
+			return s, err
+		}
+		return cfg
+	}
+}
+
+// bothWays runs a test of ports that read from a socket alone, and of ports that
+// have a ring.
+func bothWays(t *testing.T, test func(t *testing.T, by way)) {
+	t.Run("by socket", func(t *testing.T) { test(t, bySocket) })
+	t.Run("by ring", func(t *testing.T) { test(t, byRing(t)) })
+}
+
 // newPair returns ports at the two ends of a wire.
-func newPair(t testing.TB) (a, b *Port) {
+func newPair(t testing.TB, by way) (a, b *Port) {
 	t.Helper()
 	w := newWire(t)
-	return openIn(t, w.a, Config{Promiscuous: true}), openIn(t, w.b, Config{Promiscuous: true})
+	return openIn(t, w.a, by(Config{Promiscuous: true})), openIn(t, w.b, by(Config{Promiscuous: true}))
 }
 
 // run runs a program in a namespace and returns what it printed.

@@ -42,12 +42,15 @@ type intake struct {
 
 	// The reader's own.
 	own      []frame.Buffer // memory for what comes by rest
-	prepared bool           // rest's messages point to own
+	prepared bool           // rest's messages point to all of own
 	late     []frame.Buffer // of own: came by rest, and not handed out yet
-	stamps   []uint64       // of late
+	stamps   []uint64       // of late; of lateStamps
 	deferred unix.Errno     // what went wrong with rest, to be told after the frames
 	bufs     []frame.Buffer // to be filled
 	drained  bool           // nothing is left in rest that came before what the ring has
+
+	lateStamps [port.BatchSize]uint64
+	came       [port.BatchSize]uint64 // when each of bufs came
 }
 
 var errNoSplit = errors.New("no filters for it")
@@ -215,42 +218,89 @@ func (in *intake) sleep() {
 // try hands out what is there, and returns how much that is.
 func (in *intake) try() int {
 	// What rest has came before the frames that the ring shows now, or after.
-	// What came before is there already: so the ring is looked at first.
+	// What came before is there already: so the ring is looked at first. And what
+	// came by the ring before rest's frames did is there when those are: so it is
+	// looked at again.
 	ready := in.ring.ready(len(in.bufs))
-	in.drained = false
-	for len(in.late) == 0 && in.deferred == 0 && !in.drained {
-		if !in.more() {
+	for {
+		in.fetch()
+		seen := ready
+		if len(in.late) > 0 {
+			seen = in.ring.ready(len(in.bufs))
+		}
+		if seen == ready {
 			break
 		}
+		ready = seen
 	}
 	return in.merge(ready)
 }
 
-// more takes in what came by rest, and reports false when that is closed.
-func (in *intake) more() bool {
-	r := &in.rest
-	if !in.prepared {
-		if r.prepare(in.own) != nil {
-			return false // own has room
-		}
-		in.prepared = true
+// fetch takes in what comes by rest, as far as there is room.
+func (in *intake) fetch() {
+	in.drained = false
+	for !in.drained && len(in.late) < len(in.own) && in.more() {
 	}
-	if err := r.raw.Control(in.drain); err != nil {
+}
+
+// more takes in some of what comes by rest, and reports false when that is closed.
+func (in *intake) more() bool {
+	r, room := &in.rest, in.room()
+	if r.raw.Control(in.drain) != nil {
 		return false
 	}
-	switch {
-	case r.errno == unix.EAGAIN:
+	switch errno := r.errno; {
+	case errno == unix.EAGAIN:
 		in.drained = true
-	case r.errno != 0:
-		in.deferred = r.errno
+	case isAboutFrame(errno):
+		r.unreadable.Add(1)
+	case errno != 0:
+		in.deferred = errno
 	default:
 		in.prepared = false
-		in.drained = r.got < len(in.own)
-		n := r.harvest(in.own[:r.got])
-		in.late, in.stamps = in.own[:n], r.stamps[:n]
+		in.keep(room[:r.got])
 	}
 	r.got, r.errno = 0, 0
 	return true
+}
+
+// room points rest's messages to the memory that is free, behind what is late,
+// and returns it.
+func (in *intake) room() []frame.Buffer {
+	k := len(in.late)
+	if k == 0 && in.prepared {
+		return in.own
+	}
+	for i := range in.late { // to the front
+		if at := &in.own[i]; at != &in.late[i] {
+			*at, in.late[i] = in.late[i], *at
+		}
+		in.lateStamps[i] = in.stamps[i]
+	}
+	in.late, in.stamps = in.own[:k], in.lateStamps[:k]
+	room := in.own[k:]
+	_ = in.rest.prepare(room) // own has room in front
+	in.prepared = k == 0
+	return room
+}
+
+// keep adds to what is late the messages that were filled into room.
+func (in *intake) keep(room []frame.Buffer) {
+	k := len(in.late)
+	n := in.rest.harvest(room)
+	copy(in.lateStamps[k:], in.rest.stamps[:n])
+	in.late, in.stamps = in.own[:k+n], in.lateStamps[:k+n]
+}
+
+// sortByStamp puts frames that are almost in the order in which they came into
+// that order.
+func sortByStamp(bufs []frame.Buffer, came []uint64) {
+	for i := 1; i < len(bufs); i++ {
+		for j := i; j > 0 && came[j] < came[j-1]; j-- {
+			came[j], came[j-1] = came[j-1], came[j]
+			bufs[j], bufs[j-1] = bufs[j-1], bufs[j]
+		}
+	}
 }
 
 func (in *intake) receiveRest(fd uintptr) {
@@ -265,23 +315,35 @@ func (in *intake) merge(ready int) (n int) {
 	for n < len(in.bufs) {
 		switch {
 		case len(in.late) > 0 && (taken == ready || in.stamps[0] < stamp(r.slot(taken))):
-			in.bufs[n] = in.late[0]
+			in.bufs[n], in.came[n] = in.late[0], in.stamps[0]
 			in.late, in.stamps = in.late[1:], in.stamps[1:]
 			n++
 			if len(in.late) == 0 && !in.drained {
 				ready = taken
 			}
 		case taken < ready:
-			r.describe(&in.bufs[n], r.slot(taken))
+			slot := r.slot(taken)
+			r.describe(&in.bufs[n], slot)
+			in.came[n] = stamp(slot)
 			taken++
 			n++
 		default:
-			r.take(taken)
+			in.settle(n, taken)
 			return n
 		}
 	}
-	r.take(taken)
+	in.settle(n, taken)
 	return n
+}
+
+// settle ends a merge of n frames, of which taken are the ring's. In either queue
+// the frames of a flow are in order. Of both they are where each queue is: what
+// several processors put into it at the same time is not always.
+func (in *intake) settle(n, taken int) {
+	in.ring.take(taken)
+	if 0 < taken && taken < n {
+		sortByStamp(in.bufs[:n], in.came[:n])
+	}
 }
 
 // overflows returns how many frames there was no room for since the last call.

@@ -29,14 +29,14 @@ var hosts = map[string]struct{ a, b, prefix string }{
 
 // hostAndPort returns a host with addresses, and a port at the other end of its
 // wire. The host knows the MAC address of whom the tests send to.
-func hostAndPort(t *testing.T) (*netns.NS, *Port) {
+func hostAndPort(t *testing.T, by way) (*netns.NS, *Port) {
 	t.Helper()
 	w := newWire(t)
 	for _, h := range hosts {
 		must(t, w.a.AddAddr(dev, h.a+h.prefix))
 		run(t, w.a, "ip", "neigh", "add", h.b, "lladdr", "02:00:00:00:00:99", "dev", dev)
 	}
-	return w.a, openIn(t, w.b, Config{Promiscuous: true})
+	return w.a, openIn(t, w.b, by(Config{Promiscuous: true}))
 }
 
 func dialIn(t *testing.T, ns *netns.NS, network, addr string) net.Conn {
@@ -48,7 +48,11 @@ func dialIn(t *testing.T, ns *netns.NS, network, addr string) net.Conn {
 }
 
 func TestKernelSendersChecksumIsUnfinished(t *testing.T) {
-	ns, p := hostAndPort(t)
+	bothWays(t, testKernelSendersChecksumIsUnfinished)
+}
+
+func testKernelSendersChecksumIsUnfinished(t *testing.T, by way) {
+	ns, p := hostAndPort(t, by)
 	for version, h := range hosts {
 		start := uint16(34)
 		etherType := frame.TypeIPv4
@@ -93,8 +97,10 @@ func TestKernelSendersChecksumIsUnfinished(t *testing.T) {
 	}
 }
 
-func TestUDPSegmentSuperframe(t *testing.T) {
-	ns, p := hostAndPort(t)
+func TestUDPSegmentSuperframe(t *testing.T) { bothWays(t, testUDPSegmentSuperframe) }
+
+func testUDPSegmentSuperframe(t *testing.T, by way) {
+	ns, p := hostAndPort(t, by)
 	for version, h := range hosts {
 		t.Run(version, func(t *testing.T) {
 			c := dialIn(t, ns, "udp", net.JoinHostPort(h.b, "9"))
@@ -121,8 +127,10 @@ func TestUDPSegmentSuperframe(t *testing.T) {
 }
 
 // SCTP's checksum cannot be left for a later device, and is finished here.
-func TestUnfinishedSCTP(t *testing.T) {
-	a, b := newPair(t)
+func TestUnfinishedSCTP(t *testing.T) { bothWays(t, testUnfinishedSCTP) }
+
+func testUnfinishedSCTP(t *testing.T, by way) {
+	a, b := newPair(t, by)
 	f := tcpFrame(200)
 	f[14+9] = 132
 	o := frame.Offload{NeedsChecksum: true, ChecksumStart: 34, ChecksumAt: sctpChecksumAt}
@@ -136,8 +144,10 @@ func TestUnfinishedSCTP(t *testing.T) {
 
 // The largest super-frame that a device takes whole (gso_max_size, 65536) passes
 // unharmed.
-func TestLargestSuperframe(t *testing.T) {
-	a, b := newPair(t)
+func TestLargestSuperframe(t *testing.T) { bothWays(t, testLargestSuperframe) }
+
+func testLargestSuperframe(t *testing.T, by way) {
+	a, b := newPair(t, by)
 	f := tcpFrame(65535)
 	o := frame.Offload{NeedsChecksum: true, ChecksumStart: 34, ChecksumAt: 16, GSO: frame.GSOTCPv4, SegmentSize: 1448}
 	sendOut(t, a, []frame.Out{{Bytes: f, Offload: o}})
@@ -194,13 +204,15 @@ func (c *cable) note(f func()) {
 	f()
 }
 
-func TestTCPThroughTwoPorts(t *testing.T) {
+func TestTCPThroughTwoPorts(t *testing.T) { bothWays(t, testTCPThroughTwoPorts) }
+
+func testTCPThroughTwoPorts(t *testing.T, by way) {
 	left, right := newWire(t), newWire(t)
 	for _, h := range hosts {
 		must(t, left.a.AddAddr(dev, h.a+h.prefix))
 		must(t, right.a.AddAddr(dev, h.b+h.prefix))
 	}
-	lp, rp := openIn(t, left.b, Config{Promiscuous: true}), openIn(t, right.b, Config{Promiscuous: true})
+	lp, rp := openIn(t, left.b, by(Config{Promiscuous: true})), openIn(t, right.b, by(Config{Promiscuous: true}))
 	for version, h := range hosts {
 		t.Run(version, func(t *testing.T) {
 			var c cable

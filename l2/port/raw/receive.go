@@ -133,18 +133,23 @@ func (r *receiver) tryReceive(fd uintptr) bool {
 
 // failed says what the kernel's error means to the reader.
 func (r *receiver) failed() error {
-	switch r.errno {
-	case unix.EINVAL, unix.ENOMEM, unix.ENOBUFS:
-		// It is about one frame, which is gone from the queue.
+	switch {
+	case isAboutFrame(r.errno):
 		r.unreadable.Add(1)
 		return nil
-	case unix.ENETDOWN:
+	case r.errno == unix.ENETDOWN:
 		r.down = true
 		if !r.attached() {
 			return unix.ENODEV
 		}
 	}
 	return r.errno
+}
+
+// isAboutFrame reports whether an error is about one frame, which is gone from the
+// queue.
+func isAboutFrame(errno unix.Errno) bool {
+	return errno == unix.EINVAL || errno == unix.ENOMEM || errno == unix.ENOBUFS
 }
 
 // attached reports whether the device is still there: a packet socket loses its

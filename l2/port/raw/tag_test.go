@@ -8,12 +8,14 @@ import (
 	"vxgw/l2/frame"
 )
 
-func TestTagIsTold(t *testing.T) {
+func TestTagIsTold(t *testing.T) { bothWays(t, testTagIsTold) }
+
+func testTagIsTold(t *testing.T, by way) {
 	for _, offload := range []string{"on", "off"} {
 		t.Run("rx-vlan-offload "+offload, func(t *testing.T) {
 			w := newWire(t)
 			run(t, w.b, "ethtool", "-K", dev, "rxvlan", offload)
-			a, b := openIn(t, w.a, Config{}), openIn(t, w.b, Config{})
+			a, b := openIn(t, w.a, by(Config{})), openIn(t, w.b, by(Config{}))
 			r := newReader(t, b)
 			for _, c := range []struct {
 				name      string
@@ -42,8 +44,10 @@ func TestTagIsTold(t *testing.T) {
 	}
 }
 
-func TestTagsThatStayInTheBytes(t *testing.T) {
-	a, b := newPair(t)
+func TestTagsThatStayInTheBytes(t *testing.T) { bothWays(t, testTagsThatStayInTheBytes) }
+
+func testTagsThatStayInTheBytes(t *testing.T, by way) {
+	a, b := newPair(t, by)
 	r := newReader(t, b)
 	t.Run("inner of two", func(t *testing.T) {
 		inner := withTag(makeFrame(100), frame.TypeVLAN, 7)
@@ -73,12 +77,14 @@ func TestTagsThatStayInTheBytes(t *testing.T) {
 }
 
 // The tag leaves the bytes, and the offsets of the checksum go with it.
-func TestTaggedUnfinishedChecksum(t *testing.T) {
+func TestTaggedUnfinishedChecksum(t *testing.T) { bothWays(t, testTaggedUnfinishedChecksum) }
+
+func testTaggedUnfinishedChecksum(t *testing.T, by way) {
 	for _, offload := range []string{"on", "off"} {
 		t.Run("rx-vlan-offload "+offload, func(t *testing.T) {
 			w := newWire(t)
 			run(t, w.b, "ethtool", "-K", dev, "rxvlan", offload)
-			a, b := openIn(t, w.a, Config{}), openIn(t, w.b, Config{})
+			a, b := openIn(t, w.a, by(Config{})), openIn(t, w.b, by(Config{}))
 			r := newReader(t, b)
 			plain := tcpFrame(1000)
 			o := frame.Offload{NeedsChecksum: true, ChecksumStart: 34 + frame.TagLen, ChecksumAt: 16}
@@ -92,8 +98,10 @@ func TestTaggedUnfinishedChecksum(t *testing.T) {
 	}
 }
 
-func TestTaggedSuperframe(t *testing.T) {
-	a, b := newPair(t)
+func TestTaggedSuperframe(t *testing.T) { bothWays(t, testTaggedSuperframe) }
+
+func testTaggedSuperframe(t *testing.T, by way) {
+	a, b := newPair(t, by)
 	plain := tcpFrame(30000)
 	o := frame.Offload{NeedsChecksum: true, ChecksumStart: 34 + frame.TagLen, ChecksumAt: 16, GSO: frame.GSOTCPv4, SegmentSize: 1400}
 	sendOut(t, a, []frame.Out{{Bytes: withTag(plain, frame.TypeVLAN, 33), Offload: o}})

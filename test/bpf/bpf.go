@@ -1,0 +1,48 @@
+// Package bpf has the gateway's programs in the kernel for tests of packages that
+// know only their descriptors.
+package bpf
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"vxgw/gateway/xdp"
+)
+
+// Split returns a function that loads the two filters of xdp.Split for slots with
+// room for frames of the given length in bytes, and returns their descriptors. The
+// programs are forgotten when the test ends; sockets that have them keep them.
+// It skips the test where programs cannot be loaded.
+func Split(t testing.TB) func(room int) (ring, rest int, err error) {
+	t.Helper()
+	Require(t)
+	return func(room int) (ring, rest int, err error) {
+		s, err := xdp.NewSplit(room)
+		if err != nil {
+			return 0, 0, fmt.Errorf("filters for slots with room for %d bytes: %w", room, err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s.Ring.FD(), s.Rest.FD(), nil
+	}
+}
+
+// Require skips the test unless programs can be loaded.
+func Require(t testing.TB) {
+	t.Helper()
+	if err := available(); err != nil {
+		t.Skipf("needs to load programs into the kernel, as root with CAP_BPF: %v", err)
+	}
+}
+
+var available = sync.OnceValue(func() error {
+	s, err := xdp.NewSplit(0)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+})
