@@ -4,6 +4,7 @@ package xdp
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -25,18 +26,25 @@ type Split struct{ Ring, Rest *ebpf.Program }
 // NewSplit loads a Split for slots with room for frames of the given length in
 // bytes. The error wraps os.ErrPermission without CAP_BPF.
 func NewSplit(room int) (*Split, error) {
-	return newSplit(room, nil)
+	return newSplit(room, func(int16) picks { return picks{which: asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}} })
 }
 
-// newSplit loads a Split of the frames that pass which: instructions that find the
-// context in R6, and jump to "no" with a frame that neither filter takes. nil: all
-// pass.
-func newSplit(room int, which asm.Instructions) (s *Split, err error) {
+// picks is the part of a filter that says which frames either filter takes. The
+// kernel refuses a program of which a part is never reached, and so no is there
+// only where something jumps to it.
+type picks struct {
+	which asm.Instructions // leaves the context in R6, and jumps to "no" with other frames
+	tell  asm.Instructions // tells what R7 holds: 0 when this filter does not take the frame
+	no    asm.Instructions // takes no frame
+}
+
+// newSplit loads a Split. The filters are numbered for of, from 0.
+func newSplit(room int, of func(filter int16) picks) (s *Split, err error) {
 	s = &Split{}
-	if s.Ring, err = load("vxgw_ring", ebpf.SocketFilter, filter(which, room, keepAll, 0)); err != nil {
+	if s.Ring, err = load("vxgw_ring", ebpf.SocketFilter, of(0).filter(room, keepAll, 0)); err != nil {
 		return nil, err
 	}
-	if s.Rest, err = load("vxgw_rest", ebpf.SocketFilter, filter(which, room, 0, keepAll)); err != nil {
+	if s.Rest, err = load("vxgw_rest", ebpf.SocketFilter, of(1).filter(room, 0, keepAll)); err != nil {
 		return nil, errors.Join(err, s.Ring.Close())
 	}
 	return s, nil
@@ -45,24 +53,21 @@ func newSplit(room int, which asm.Instructions) (s *Split, err error) {
 // Close forgets the programs. Sockets that have them keep them.
 func (s *Split) Close() error { return errors.Join(s.Ring.Close(), s.Rest.Close()) }
 
-// filter returns, of a frame that passes which, ordinary when it is no
-// super-frame and at most room bytes long, and special when it is not.
-func filter(which asm.Instructions, room int, ordinary, special int32) asm.Instructions {
-	ins := append(asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}, which...)
-	ins = append(ins,
+// filter returns, of a frame that p picks, ordinary when it is no super-frame and
+// at most room bytes long, and special when it is not.
+func (p picks) filter(room int, ordinary, special int32) asm.Instructions {
+	return slices.Concat(p.which, asm.Instructions{
+		asm.Mov.Imm(asm.R7, special),
 		asm.LoadMem(asm.R2, asm.R6, skbGSOSize, asm.Word),
-		asm.JNE.Imm(asm.R2, 0, "special"),
+		asm.JNE.Imm(asm.R2, 0, "picked"),
 		asm.LoadMem(asm.R2, asm.R6, skbLen, asm.Word),
-		asm.JGT.Imm(asm.R2, int32(room), "special"),
-		asm.Mov.Imm(asm.R0, ordinary),
+		asm.JGT.Imm(asm.R2, int32(room), "picked"),
+		asm.Mov.Imm(asm.R7, ordinary),
+		asm.Mov.Reg(asm.R0, asm.R7).WithSymbol("picked"),
+	}, p.tell, asm.Instructions{
+		asm.Mov.Reg(asm.R0, asm.R7),
 		asm.Return(),
-		asm.Mov.Imm(asm.R0, special).WithSymbol("special"),
-		asm.Return(),
-	)
-	if which == nil {
-		return ins // the verifier refuses what is never reached
-	}
-	return append(ins, asm.Mov.Imm(asm.R0, 0).WithSymbol("no"), asm.Return())
+	}, p.no)
 }
 
 func load(name string, typ ebpf.ProgramType, ins asm.Instructions) (*ebpf.Program, error) {
