@@ -3,7 +3,9 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 
@@ -31,11 +33,13 @@ func Split(t testing.TB) func(room int) (ring, rest int, err error) {
 	}
 }
 
-// Require skips the test unless programs can be loaded.
+// Require skips the test unless programs may be loaded.
 func Require(t testing.TB) {
 	t.Helper()
-	if err := available(); err != nil {
+	if err := available(); errors.Is(err, os.ErrPermission) {
 		t.Skipf("needs to load programs into the kernel, as root with CAP_BPF: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -502,7 +502,7 @@ func TestOpenErrors(t *testing.T) {
 func TestOpenWithoutCapability(t *testing.T) {
 	w := newWire(t)
 	err := w.a.Do(func() error {
-		restore, err := dropNetRaw()
+		restore, err := drop(unix.CAP_NET_RAW)
 		if err != nil {
 			return err
 		}
@@ -518,8 +518,8 @@ func TestOpenWithoutCapability(t *testing.T) {
 	}
 }
 
-// dropNetRaw takes CAP_NET_RAW from the calling thread.
-func dropNetRaw() (restore func(), err error) {
+// drop takes capabilities from the calling thread.
+func drop(capabilities ...int) (restore func(), err error) {
 	runtime.LockOSThread()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var had [2]unix.CapUserData
@@ -527,7 +527,9 @@ func dropNetRaw() (restore func(), err error) {
 		return nil, err
 	}
 	less := had
-	less[0].Effective &^= 1 << unix.CAP_NET_RAW
+	for _, c := range capabilities {
+		less[c/32].Effective &^= 1 << (c % 32)
+	}
 	if err := unix.Capset(&header, &less[0]); err != nil {
 		return nil, err
 	}
