@@ -67,11 +67,13 @@ func (g *Gateway) confirmHops() {
 // reconcileLinks has packets go by the interfaces of their paths, and by the one
 // that holds the VTEP address. It needs Gateway.mu.
 func (g *Gateway) reconcileLinks() {
-	links := g.paths.links.Load()
-	if g.up.dev == nil || links == nil || !g.config().Underlay.Bypass {
+	if g.up.dev == nil || !g.config().Underlay.Bypass {
 		return
 	}
-	use := slices.Clone(*links)
+	var use []int
+	if links := g.paths.links.Load(); links != nil {
+		use = slices.Clone(*links)
+	}
 	if l, why := g.holder(); why == "" && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
 		use = append(use, l.Index)
 	}

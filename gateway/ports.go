@@ -184,12 +184,11 @@ func (g *Gateway) queuesFor(l path.Link) int {
 	return (g.workers() + ports - 1) / ports
 }
 
-// ringMemory is what the rings of all ports take together, in bytes.
-const ringMemory = 64 << 20
-
-// ringBytes returns how much of it a port gets.
+// ringBytes returns how much memory the rings of a port get, in bytes: enough for
+// a burst of some thousand frames, unless there are many ports.
 func (g *Gateway) ringBytes() int {
-	return min(max(ringMemory/max(len(g.config().Ports), 1), 256<<10), 4<<20)
+	const all, most, least = 256 << 20, 6 << 20, 1 << 20
+	return min(max(all/max(len(g.config().Ports), 1), least), most)
 }
 
 // follow returns what forwarding is to be told of a port that is open, when that

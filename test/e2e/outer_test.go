@@ -307,7 +307,7 @@ func testRouteChange(t *testing.T, bypass bool) {
 		first := uint32(100 * i)
 		r.fromHost("h1", numbered(nobody, h1MAC, first, 10)...)
 		must(t, atFar[step].Wait(10, patience))
-		fence(t, h1MAC, from(t, r.hosts, "h1"), atFar[step])
+		fence(t, h1MAC, from(t, r.hosts, "h1"), atFar[step], at[step])
 		for j := range at {
 			want := 0
 			if j == step {

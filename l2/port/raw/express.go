@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// expressSlots is how many frames an express holds: eight batches. A power of
-	// two, as the kernel wants it.
-	expressSlots = 512
+	// expressSlots is how many frames an express holds: two batches. They have left
+	// when the call returns, or wait in the device's own ring. A power of two, as
+	// the kernel wants it.
+	expressSlots = 128
 
 	// expressSlot is the room for a frame in bytes: half a page, as the kernel
 	// wants it. Longer frames take the other way.

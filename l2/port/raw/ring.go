@@ -63,7 +63,7 @@ func slotRoom(size int) int { return size - slotHeader }
 type ring struct {
 	// Set once.
 	size  int // of a slot, a power of two
-	slots int // a power of two
+	slots int
 
 	// The reader's own.
 	mem  []byte
@@ -80,14 +80,11 @@ type ring struct {
 // openRing makes the ring of a socket, of about the given size in bytes. The
 // error is unix.ENOMEM when there is no memory for it.
 func openRing(raw socket, size, bytes int) (*ring, error) {
-	r := &ring{size: size, slots: minSlots}
-	for r.slots*size*2 <= bytes {
-		r.slots *= 2
-	}
-	block := max(blockSize, size)
-	total := r.slots * size
+	blocks := max(bytes, minSlots*size) / blockSize
+	total := blocks * blockSize
+	r := &ring{size: size, slots: total / size}
 	req := unix.TpacketReq{
-		Block_size: uint32(min(block, total)), Block_nr: uint32(max(total/block, 1)),
+		Block_size: blockSize, Block_nr: uint32(blocks),
 		Frame_size: uint32(size), Frame_nr: uint32(r.slots),
 	}
 	err := control(raw, func(fd int) (err error) {
@@ -164,9 +161,20 @@ func (r *ring) unmap() {
 	}
 }
 
+// place returns which slot is i behind head; i is less than a round.
+func (r *ring) place(i int) int {
+	switch i += r.head; {
+	case i < 0:
+		return i + r.slots
+	case i >= r.slots:
+		return i - r.slots
+	}
+	return i
+}
+
 // slot returns the slot that is i behind head.
 func (r *ring) slot(i int) []byte {
-	at := ((r.head + i) & (r.slots - 1)) * r.size
+	at := r.place(i) * r.size
 	return r.mem[at : at+r.size : at+r.size]
 }
 
@@ -182,7 +190,7 @@ func (r *ring) ready(n int) (k int) {
 
 // take hands out the next n slots.
 func (r *ring) take(n int) {
-	r.head = (r.head + n) & (r.slots - 1)
+	r.head = r.place(n)
 	r.lent = n
 }
 

@@ -114,6 +114,21 @@ func shaped(qdisc string) bool {
 	return true
 }
 
+// parseRootQdisc reads an RTM_NEWQDISC or RTM_DELQDISC (struct tcmsg: family, 3
+// bytes of padding, ifindex, handle, parent, info) of a device's root.
+func parseRootQdisc(b []byte) (index int, kind string, ok bool) {
+	const size, root, kindAttr = 20, 0xffffffff, 1 // TC_H_ROOT, TCA_KIND
+	if len(b) < size || binary.NativeEndian.Uint32(b[12:]) != root {
+		return 0, "", false
+	}
+	for typ, v := range attrs(b[size:]) {
+		if typ == kindAttr {
+			kind = v.text()
+		}
+	}
+	return int(int32(binary.NativeEndian.Uint32(b[4:]))), kind, kind != ""
+}
+
 func parseLinkInfo(b []byte) (kind string, data attr) {
 	for typ, value := range attrs(b) {
 		switch typ {

@@ -19,6 +19,7 @@ var groups = [...]uint{
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
 	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
 	unix.RTNLGRP_NEXTHOP,
+	unix.RTNLGRP_TC, // queueing disciplines: a link does not tell of its own
 }
 
 // roomBytes is how much may wait to be read before the kernel drops

@@ -66,6 +66,10 @@ func (s *state) apply(typ uint16, b []byte) effect {
 			}
 			changed = s.setNeighbour(n, mac)
 		}
+	case unix.RTM_NEWQDISC, unix.RTM_DELQDISC:
+		if index, kind, ok := parseRootQdisc(b); ok {
+			changed = s.setShaped(index, typ == unix.RTM_NEWQDISC && shaped(kind))
+		}
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
 		return routing
 	}
@@ -85,6 +89,18 @@ func (s *state) setDevice(d device) (changed bool) {
 	s.names[d.Name] = d.Index
 	s.devices[d.Index] = d
 	return d != old
+}
+
+// setShaped notes whether somebody gave a device a queueing discipline. When that
+// is taken away the kernel's own takes its place.
+func (s *state) setShaped(index int, is bool) (changed bool) {
+	d, known := s.devices[index]
+	if !known || d.Shaped == is {
+		return false
+	}
+	d.Shaped = is
+	s.devices[index] = d
+	return true
 }
 
 // fallsBetween counts how often a device went down between two messages of it.
