@@ -36,6 +36,7 @@ type portState struct {
 	cfg config.Port
 
 	condition
+	telling
 	link    path.Link
 	told    tables.PortState // what forwarding was told last
 	dev     port.Port
@@ -250,17 +251,52 @@ func (g *Gateway) closePorts(ports []*portState) {
 	}
 }
 
-// setCondition notes how a port is and says so once, when that changed.
+// setCondition notes how a port is and says so, when that changed. It is called
+// at least once a second.
 func (g *Gateway) setCondition(p *portState, is condition) {
-	if p.condition == is {
+	if p.condition != is {
+		p.condition = is
+		p.changes++
+	}
+	notShown, due := p.due(g.edges.Clock())
+	if !due {
 		return
 	}
-	p.condition = is
+	args := []any{"port", p.cfg.Interface}
+	if notShown > 0 {
+		args = append(args, "not_shown", notShown)
+	}
 	if is.state == Up {
-		g.log.Info("port up", "port", p.cfg.Interface, "vni", p.cfg.VNI)
+		g.log.Info("port up", append(args, "vni", p.cfg.VNI)...)
 		return
 	}
-	g.log.Warn("port "+string(is.state), "port", p.cfg.Interface, "reason", is.reason)
+	g.log.Warn("port "+string(is.state), append(args, "reason", is.reason)...)
+}
+
+// maxTold is how many changes of a port are told of in alertEvery seconds. A link
+// that flaps ten times a second would fill a disk. The last change is always told
+// of, later if need be.
+const maxTold = 10
+
+// telling bounds what the log says of one port.
+type telling struct {
+	since   uint32 // the clock when counting told began
+	told    int
+	changes int // not told of
+}
+
+// due reports whether a change is to be told of now, and how many before it were
+// not.
+func (t *telling) due(now uint32) (notShown int, ok bool) {
+	if now-t.since >= alertEvery {
+		t.since, t.told = now, 0
+	}
+	if t.changes == 0 || t.told == maxTold {
+		return 0, false
+	}
+	t.told++
+	notShown, t.changes = t.changes-1, 0
+	return notShown, true
 }
 
 // pollPort adds what the kernel could not hand over: for want of room, or

@@ -43,6 +43,36 @@ func send(index int, frames [][]byte) error {
 	return nil
 }
 
+// SendVirtio sends a frame behind a virtio-net header (virtio 1.2, section 5.1.6,
+// the legacy form of ten bytes in the machine's byte order), as a hypervisor or a
+// driver may hand it over. The kernel looks at the header and refuses what makes
+// no sense to it; the error is its own then.
+func (n *NS) SendVirtio(dev string, header [10]byte, f []byte) error {
+	link, err := n.link(dev)
+	if err != nil {
+		return err
+	}
+	err = n.Do(func() error {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
+			return err
+		}
+		to := &unix.SockaddrLinklayer{Ifindex: link.Attrs().Index}
+		if len(f) >= frame.HeaderLen {
+			to.Protocol = bigEndian(frame.Frame(f).Type())
+		}
+		return unix.Sendto(fd, append(header[:], f...), 0, to)
+	})
+	if err != nil {
+		return fmt.Errorf("%v: send on %s: %w", n, dev, err)
+	}
+	return nil
+}
+
 // SendUDP sends one datagram from an address of the namespace.
 func (n *NS) SendUDP(from, to netip.AddrPort, payload []byte) error {
 	err := n.Do(func() error {
