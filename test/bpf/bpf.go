@@ -13,22 +13,27 @@ import (
 )
 
 // Split returns a function that loads the two filters of xdp.Split for slots with
-// room for frames of the given length in bytes, and returns their descriptors. The
-// programs are forgotten when the test ends; sockets that have them keep them.
-// It skips the test where programs cannot be loaded.
+// room for frames of the given length in bytes, and returns their descriptors;
+// asked again it returns the same. The programs are forgotten when the test ends;
+// sockets that have them keep them. It skips the test where programs may not be
+// loaded.
 func Split(t testing.TB) func(room int) (ring, rest int, err error) {
 	t.Helper()
 	Require(t)
+	loaded := make(map[int]*xdp.Split)
 	return func(room int) (ring, rest int, err error) {
-		s, err := xdp.NewSplit(room)
-		if err != nil {
-			return 0, 0, fmt.Errorf("filters for slots with room for %d bytes: %w", room, err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
+		s := loaded[room]
+		if s == nil {
+			if s, err = xdp.NewSplit(room); err != nil {
+				return 0, 0, fmt.Errorf("filters for slots with room for %d bytes: %w", room, err)
 			}
-		})
+			loaded[room] = s
+			t.Cleanup(func() {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 		return s.Ring.FD(), s.Rest.FD(), nil
 	}
 }

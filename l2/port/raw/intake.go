@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,7 +32,8 @@ type intake struct {
 	// Set once. With a nil ring all frames come by rest.
 	ring     *ring
 	ringSock *bare
-	restSock *bare            // rest's
+	restSock *bare // rest's
+	filters  Split
 	poll     [3]unix.PollFd   // ring, rest, and bell
 	drain    func(fd uintptr) // in.receiveRest, bound once: binding it allocates
 
@@ -39,6 +41,9 @@ type intake struct {
 
 	bellMu sync.Mutex // guards bell
 	bell   int        // an eventfd that wakes the reader; -1 once closed
+
+	stopped atomic.Bool // nothing comes in any more
+	reading atomic.Bool // somebody reads, and closes the intake when it has stopped
 
 	// The reader's own.
 	own      []frame.Buffer // memory for what comes by rest
@@ -65,6 +70,11 @@ func (in *intake) addRing(cfg Config, index int) (err error) {
 		return errors.New("without virtio-net headers no ring can tell super-frames")
 	}
 	size := slotSize(cmp.Or(cfg.MTU, 1500))
+	// The kernel begins to stamp frames a moment after it is first asked to, and
+	// cannot tell of the frames until then when they came: so this is said first.
+	if err := setOption(in.rest.raw, "SO_TIMESTAMPNS_NEW", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW); err != nil {
+		return err
+	}
 	split, err := cfg.Split(slotRoom(size))
 	if err != nil {
 		return err
@@ -92,10 +102,7 @@ func (in *intake) addRing(cfg Config, index int) (err error) {
 	if r, err = openRing(sock, size, cmp.Or(cfg.RingBytes, DefaultBuffer)); err != nil {
 		return err
 	}
-	if err := setOption(in.rest.raw, "SO_TIMESTAMPNS_NEW", unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW); err != nil {
-		return err
-	}
-	return in.join(r, sock, split.Rest)
+	return in.join(r, sock, split)
 }
 
 // attach gives a socket an eBPF filter.
@@ -105,7 +112,34 @@ func attach(raw socket, program int) error {
 	})
 }
 
-// bind has frames come in.
+// attachNone gives a socket a filter that takes no frame.
+func attachNone(raw socket) error {
+	none := [...]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
+	return control(raw, func(fd int) error {
+		return os.NewSyscallError("set SO_ATTACH_FILTER", unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+			&unix.SockFprog{Len: uint16(len(none)), Filter: &none[0]}))
+	})
+}
+
+// deafen has no frame come in any more, but for one that a processor is at.
+func (in *intake) deafen() error {
+	if in.ring == nil {
+		return attachNone(in.rest.raw)
+	}
+	return errors.Join(attachNone(in.rest.raw), attachNone(in.ringSock))
+}
+
+// hear has frames come in again.
+func (in *intake) hear() error {
+	if in.ring == nil {
+		return control(in.rest.raw, func(fd int) error {
+			return os.NewSyscallError("set SO_DETACH_FILTER", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0))
+		})
+	}
+	return errors.Join(attach(in.rest.raw, in.filters.Rest), attach(in.ringSock, in.filters.Ring))
+}
+
+// bind makes the sockets the interface's.
 func (in *intake) bind(index int) error {
 	if in.ring != nil {
 		if err := bind(in.ringSock, unix.ETH_P_ALL, index); err != nil {
@@ -117,11 +151,11 @@ func (in *intake) bind(index int) error {
 
 // join begins to read from a ring too, and leaves to rest what its filter then
 // takes.
-func (in *intake) join(r *ring, sock *bare, filter int) (err error) {
+func (in *intake) join(r *ring, sock *bare, split Split) (err error) {
 	if in.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return os.NewSyscallError("eventfd", err)
 	}
-	if err := attach(in.rest.raw, filter); err != nil {
+	if err := attach(in.rest.raw, split.Rest); err != nil {
 		return errors.Join(err, unix.Close(in.bell))
 	}
 	if in.restSock, err = undress(in.rest.conn, in.rest.raw.(syscall.RawConn)); err != nil {
@@ -131,7 +165,7 @@ func (in *intake) join(r *ring, sock *bare, filter int) (err error) {
 	for i, fd := range [...]int{sock.fd, in.restSock.fd, in.bell} {
 		in.poll[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	}
-	in.ring, in.ringSock = r, sock
+	in.ring, in.ringSock, in.filters = r, sock, split
 	in.own = frame.NewBuffers(port.BatchSize, frame.MaxLen)
 	in.drain = in.receiveRest
 	return nil
@@ -147,6 +181,15 @@ func (in *intake) read(bufs []frame.Buffer) (int, error) {
 	if len(bufs) == 0 {
 		return 0, nil
 	}
+	in.reading.Store(true)
+	n, err := in.readRing(bufs)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, unix.ENETDOWN) {
+		in.leave()
+	}
+	return n, err
+}
+
+func (in *intake) readRing(bufs []frame.Buffer) (int, error) {
 	in.inside.Lock()
 	defer in.inside.Unlock()
 	if !in.ring.begin() {
@@ -167,9 +210,13 @@ func (in *intake) next() (int, error) {
 		if in.rest.closed.Load() {
 			return 0, net.ErrClosed
 		}
+		last := in.stopped.Load()
 		if n := in.try(); n > 0 {
 			in.rest.down = false
 			return n, nil
+		}
+		if last {
+			return 0, net.ErrClosed
 		}
 		if in.rest.woken.Swap(false) {
 			return 0, os.ErrDeadlineExceeded
@@ -179,6 +226,25 @@ func (in *intake) next() (int, error) {
 		}
 		in.sleep()
 	}
+}
+
+// leave is for a reader who will not come again.
+func (in *intake) leave() {
+	in.reading.Store(false)
+	if in.stopped.Load() {
+		_ = in.close() // who stopped it has gone on
+	}
+}
+
+// stop ends an intake that is deaf. What has come is still read, when somebody
+// does, and then net.ErrClosed.
+func (in *intake) stop() error {
+	in.stopped.Store(true)
+	if in.reading.Load() {
+		in.ringTheBell()
+		return nil
+	}
+	return in.close()
 }
 
 // failed says what went wrong with rest, if anything did.

@@ -60,40 +60,88 @@ func (p *Port) setUp(cfg Config, index int, setVnet func(socket) error) error {
 	return p.rx.open(cfg, index, setVnet, &p.features)
 }
 
-// open opens a queue's sockets, and joins those of the others. With a nil setVnet
-// frames come without virtio-net headers.
+// open opens the sockets of all queues, and has frames come in when the last of
+// them is ready. Before, each would get what is meant for another.
 func (q *queues) open(cfg Config, index int, setVnet func(socket) error, got *Features) error {
 	n := max(cfg.Queues, 1)
-	cfg.RingBytes = cmp.Or(cfg.RingBytes, DefaultBuffer) / n
-	var f fanout
-	for range n {
-		in := &intake{}
-		rx, rxRaw, err := listen(index, packet.Raw, nil)
+	cfg.RingBytes = max(cmp.Or(cfg.RingBytes, DefaultBuffer)/n, 1)
+	cfg.Split = once(cfg.Split)
+	for i := range n {
+		in, err := openIntake(cfg, index, setVnet, got)
 		if err != nil {
 			return err
 		}
-		in.rest.init(rx, rxRaw)
 		q.all = append(q.all, in)
-		if err := in.rest.setUp(cfg); err != nil {
-			return err
-		}
-		if setVnet != nil {
-			if err := setVnet(rxRaw); err != nil {
-				return fmt.Errorf("set PACKET_VNET_HDR: %w", err)
+		if err := in.addRing(cfg, index); err != nil && i == 0 {
+			got.Ring, cfg.Split = err, nil
+		} else if err != nil && got.Ring == nil {
+			// A queue without a ring gets what the others' rings get, too.
+			q.all = q.all[:i]
+			if err := in.close(); err != nil {
+				return err
 			}
-			in.rest.vnetLen = vnetLen
+			break
 		}
-		got.ReceiveBuffer = setBuffer(rxRaw, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
-		if err := in.addRing(cfg, index); err != nil {
-			got.Ring = err
+	}
+	return q.begin(index)
+}
+
+// openIntake opens an intake without a ring. With a nil setVnet frames come without
+// virtio-net headers.
+func openIntake(cfg Config, index int, setVnet func(socket) error, got *Features) (*intake, error) {
+	rx, raw, err := listen(index, packet.Raw, nil)
+	if err != nil {
+		return nil, err
+	}
+	in := &intake{}
+	in.rest.init(rx, raw)
+	if err := in.rest.setUp(cfg); err != nil {
+		return nil, errors.Join(err, in.close())
+	}
+	if setVnet != nil {
+		if err := setVnet(raw); err != nil {
+			return nil, errors.Join(fmt.Errorf("set PACKET_VNET_HDR: %w", err), in.close())
 		}
-		if err := in.bind(index); err != nil {
+		in.rest.vnetLen = vnetLen
+	}
+	got.ReceiveBuffer = setBuffer(raw, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, cfg.ReceiveBuffer)
+	return in, nil
+}
+
+// once has split asked once, whatever the number of queues. They have the same
+// slots.
+func once(split func(int) (Split, error)) func(int) (Split, error) {
+	if split == nil {
+		return nil
+	}
+	var asked bool
+	var s Split
+	var err error
+	return func(room int) (Split, error) {
+		if !asked {
+			s, err = split(room)
+			asked = true
+		}
+		return s, err
+	}
+}
+
+// begin has frames come in.
+func (q *queues) begin(index int) error {
+	var f fanout
+	for _, in := range q.all {
+		if err := cmp.Or(in.deafen(), in.bind(index)); err != nil {
 			return err
 		}
-		if n > 1 {
+		if len(q.all) > 1 {
 			if err := f.join(in); err != nil {
 				return err
 			}
+		}
+	}
+	for _, in := range q.all {
+		if err := in.hear(); err != nil {
+			return err
 		}
 	}
 	return nil

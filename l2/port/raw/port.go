@@ -35,7 +35,8 @@ type Config struct {
 	SendBuffer    int // bytes; 0: DefaultBuffer
 
 	// Split loads the filters that share out frames between a ring and a socket
-	// beside it. nil: there is no ring, and every frame is read by system calls.
+	// beside it. It is called once. nil: there is no ring, and every frame is read
+	// by system calls.
 	Split func(room int) (Split, error)
 
 	// Express has frames sent by AF_XDP where the kernel lets them, past the
@@ -45,7 +46,8 @@ type Config struct {
 	RingBytes int // memory of the rings of all queues; 0: DefaultBuffer
 	MTU       int // the device's, which slots of the ring are to take; 0: 1500
 
-	// Queues is how many receive queues there are to be; 0: 1. With more than one
+	// Queues is how many receive queues there are to be; 0: 1. There are fewer when
+	// there is no memory for the rings of all. With more than one
 	// the device must be up (Linux has no PACKET_FANOUT for one that is down).
 	Queues int
 }

@@ -51,6 +51,31 @@ func (q *queues) close() error {
 	return errors.Join(errs...)
 }
 
+// stop has no frame come in any more when it returns. What has come is still handed
+// out to those who read.
+func (q *queues) stop() error {
+	var errs []error
+	for _, in := range q.all {
+		errs = append(errs, in.deafen())
+	}
+	errs = append(errs, awaitReceivers())
+	for _, in := range q.all {
+		errs = append(errs, in.stop())
+	}
+	return errors.Join(errs...)
+}
+
+// awaitReceivers waits until every processor is done with the frame that it is at,
+// as the kernel does when it closes a packet socket (packet_release in
+// net/packet/af_packet.c).
+func awaitReceivers() error {
+	s, err := openSender(0)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
 // fanout is the kernel's groups of sockets that share a port's frames (packet(7),
 // PACKET_FANOUT). Rings are one group and the sockets beside them another, both in
 // the same order: then all frames of a flow come by the same queue.

@@ -3,11 +3,15 @@ package raw
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 // Reader takes in frames of one interface that a Split picks, and sends nothing.
 // Others get them all the same.
-type Reader struct{ rx queues }
+type Reader struct {
+	rx     queues
+	closed atomic.Bool
+}
 
 // OpenReader opens a Reader on an interface in the calling thread's network
 // namespace. Frames that neither filter of cfg.Split takes do not come by it. The
@@ -21,7 +25,7 @@ func OpenReader(cfg Config) (*Reader, error) {
 		err = errors.Join(err, got.Ring)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read from %s: %w", cfg.name(), err), r.Close())
+		return nil, errors.Join(fmt.Errorf("read from %s: %w", cfg.name(), err), r.rx.close())
 	}
 	return r, nil
 }
@@ -34,5 +38,12 @@ func (r *Reader) Queues() (all []Queue) {
 	return all
 }
 
-// Close ends the Reader. Whoever waits in ReadBatch gets net.ErrClosed.
-func (r *Reader) Close() error { return r.rx.close() }
+// Close ends the Reader. When it returns no frame is taken in any more. Those that
+// were are still handed out to whoever reads, and then he gets net.ErrClosed; where
+// nobody reads they are lost. A second Close does nothing.
+func (r *Reader) Close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	return r.rx.stop()
+}

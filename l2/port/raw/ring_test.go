@@ -40,7 +40,7 @@ func TestSlotSize(t *testing.T) {
 
 // inRing reports whether a frame lies in the memory of the port's ring.
 func (p *Port) inRing(b *frame.Buffer) bool {
-	mem, at := p.rx.ring.mem, uintptr(unsafe.Pointer(&b.Mem[0]))
+	mem, at := p.rx.all[0].ring.mem, uintptr(unsafe.Pointer(&b.Mem[0]))
 	first := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
 	return at >= first && at < first+uintptr(len(mem))
 }
@@ -105,7 +105,7 @@ func TestSlotRoom(t *testing.T) {
 	for _, mtu := range []int{0, 1500, 1893, 3941, 9000} {
 		t.Run(fmt.Sprint("MTU ", mtu), func(t *testing.T) {
 			a, b := ringPair(t, 65535, Config{MTU: mtu})
-			room := slotRoom(b.rx.ring.size)
+			room := slotRoom(b.rx.all[0].ring.size)
 			if want := slotRoom(slotSize(max(mtu, 1500))); mtu == 0 && room != want {
 				t.Errorf("room for %d bytes, want %d", room, want)
 			}
@@ -163,7 +163,7 @@ func TestUnfinishedInSlots(t *testing.T) {
 // TestEverySlotManyTimes goes round a small ring, with frames of every length.
 func TestEverySlotManyTimes(t *testing.T) {
 	a, b := ringPair(t, 1500, Config{RingBytes: 1})
-	if n := b.rx.ring.slots; n != minSlots {
+	if n := b.rx.all[0].ring.slots; n != minSlots {
 		t.Fatalf("%d slots", n)
 	}
 	r := newRingReader(t, b)
@@ -610,22 +610,121 @@ func TestReader(t *testing.T) {
 		return err
 	}))
 	send(t, a, makeFrame(100), makeFrame(1514))
-	in := &reader{t: t, port: r, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
+	q := r.Queues()[0]
+	in := &reader{t: t, port: q, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
 	for _, n := range []int{100, 1514} {
 		if got := in.next(isTest); !bytes.Equal(got.Bytes(), makeFrame(n)) {
 			t.Errorf("got %d bytes, want %d", got.Len, n)
 		}
 	}
-	r.Wake()
-	if _, err := r.ReadBatch(in.bufs); !errors.Is(err, os.ErrDeadlineExceeded) {
+	q.Wake()
+	if _, err := q.ReadBatch(in.bufs); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("woken: %v", err)
 	}
-	if n, err := r.Overflows(); n != 0 || err != nil {
+	if n, err := q.Overflows(); n != 0 || err != nil {
 		t.Errorf("%d lost, %v", n, err)
 	}
 	must(t, r.Close())
-	if _, err := r.ReadBatch(in.bufs); !errors.Is(err, net.ErrClosed) {
+	if _, err := q.ReadBatch(in.bufs); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed: %v", err)
+	}
+}
+
+// TestReaderCloses: what came before is read, and then that it is closed, by
+// whatever the reader is at; and the memory is given back.
+func TestReaderCloses(t *testing.T) {
+	w := newWire(t)
+	was := mappings(t)
+	a := openIn(t, w.a, Config{})
+	const sent = 3*port.BatchSize + 5
+	for _, at := range []string{"nothing, ever", "nothing, at the moment", "a frame", "waiting"} {
+		t.Run(at, func(t *testing.T) {
+			var r *Reader
+			must(t, w.b.Do(func() (err error) {
+				r, err = OpenReader(byRing(t)(Config{Interface: dev}))
+				return err
+			}))
+			q := r.Queues()[0]
+			bufs := frame.NewBuffers(port.BatchSize, frame.MaxLen)
+			in := &reader{t: t, port: q, bufs: bufs}
+			before, err := w.b.Stats(dev)
+			must(t, err)
+			total := 0
+			count := func() (last error) {
+				for {
+					n, err := q.ReadBatch(bufs)
+					for i := range bufs[:n] {
+						if isTest(&bufs[i]) {
+							total++
+						}
+					}
+					if err != nil {
+						return err
+					}
+				}
+			}
+			ended := make(chan error, 1)
+			switch at {
+			case "nothing, at the moment":
+				q.Wake()
+				if err := count(); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("woken: %v", err)
+				}
+			case "a frame":
+				send(t, a, makeFrame(60))
+				in.next(isTest)
+			case "waiting":
+				go func() { ended <- count() }()
+			}
+			frames := make([][]byte, sent)
+			for i := range frames {
+				frames[i] = makeFrame(60 + i)
+			}
+			send(t, a, frames...)
+			poll(t, func() bool { s, err := w.b.Stats(dev); must(t, err); return s.RxPackets-before.RxPackets >= sent })
+			must(t, r.Close())
+			send(t, a, makeFrame(61)) // comes too late
+			if at != "waiting" {
+				ended <- count()
+			}
+			if err := <-ended; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("reading: %v", err)
+			}
+			if want := map[bool]int{true: 0, false: sent}[at == "nothing, ever"]; total != want {
+				t.Errorf("%d frames were read, want %d", total, want)
+			}
+			if n := mappings(t); n != was {
+				t.Errorf("%d rings, were %d", n, was)
+			}
+			must(t, r.Close())
+		})
+	}
+}
+
+// TestReaderGivesUp: who reads until an error that is for good need not come again.
+func TestReaderGivesUp(t *testing.T) {
+	w := newWire(t)
+	was := mappings(t)
+	var r *Reader
+	must(t, w.b.Do(func() (err error) {
+		r, err = OpenReader(byRing(t)(Config{Interface: dev}))
+		return err
+	}))
+	must(t, w.b.Delete(dev))
+	q := r.Queues()[0]
+	bufs := frame.NewBuffers(port.BatchSize, 2000)
+	for {
+		_, err := q.ReadBatch(bufs)
+		if errors.Is(err, unix.ENODEV) {
+			break
+		}
+		if err != nil && !errors.Is(err, unix.ENETDOWN) {
+			t.Fatal(err)
+		}
+	}
+	must(t, r.Close())
+	if n := mappings(t); n != was {
+		t.Errorf("%d rings, were %d", n, was)
 	}
 }
 
