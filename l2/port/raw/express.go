@@ -123,8 +123,8 @@ func setsockopt(fd, opt int, value unsafe.Pointer, size uintptr) error {
 
 // send sends messages from the first on and returns how many it took: none while
 // somebody else sends, and none from one on that is too long. The Len of those
-// that the device dropped is mmsg.Lost. A device that is down or takes nothing
-// ends the express; what it did not take is for the other way.
+// that the device dropped is mmsg.Lost. What a device that is down or stuck does
+// not take is for the other way.
 func (e *express) send(msgs []mmsg.Msg) (n int) {
 	if !e.mu.TryLock() {
 		return 0
@@ -135,7 +135,12 @@ func (e *express) send(msgs []mmsg.Msg) (n int) {
 	}
 	e.reclaim()
 	first := atomic.LoadUint32(e.tx.producer)
-	for n < len(msgs) && len(e.free) > 0 && e.put(first+uint32(n), &msgs[n]) {
+	room := expressSlots - int(first-atomic.LoadUint32(e.tx.consumer))
+	if room == 0 {
+		e.kick() // nothing but what was called off is there
+		return 0
+	}
+	for n < min(len(msgs), room) && len(e.free) > 0 && e.put(first+uint32(n), &msgs[n]) {
 		n++
 	}
 	if n == 0 {
@@ -143,17 +148,22 @@ func (e *express) send(msgs []mmsg.Msg) (n int) {
 	}
 	atomic.StoreUint32(e.tx.producer, first+uint32(n))
 	taken := e.push(first, msgs[:n])
-	if taken < n {
-		_ = e.end() // the ring goes with it, and what was not taken
+	for i := taken; i < n; i++ {
+		e.callOff(first + uint32(i))
 	}
 	return taken
 }
 
-// ended reports whether the express has ended.
-func (e *express) ended() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.closed
+// callOff takes back what is described at place i and was not taken. The kernel
+// looks at it when it is asked to send, and passes over what describes no slot.
+func (e *express) callOff(i uint32) {
+	d := e.desc(i)
+	e.free = append(e.free, d.Addr)
+	*d = unix.XDPDesc{Addr: expressSlots * expressSlot}
+}
+
+func (e *express) desc(i uint32) *unix.XDPDesc {
+	return &(*[expressSlots]unix.XDPDesc)(e.tx.entries)[i%expressSlots]
 }
 
 // reclaim takes back the slots of frames that have left.
@@ -179,21 +189,20 @@ func (e *express) put(i uint32, m *mmsg.Msg) bool {
 	}
 	e.free = e.free[:len(e.free)-1]
 	m.Len = uint32(n)
-	(*[expressSlots]unix.XDPDesc)(e.tx.entries)[i%expressSlots] = unix.XDPDesc{Addr: at, Len: uint32(n)}
+	*e.desc(i) = unix.XDPDesc{Addr: at, Len: uint32(n)}
 	return true
 }
 
 // push has the kernel send what the ring has from place first on: msgs. It takes
 // some at a time. push returns how many it took.
-func (e *express) push(first uint32, msgs []mmsg.Msg) int {
-	taken := uint32(0)
-	for tries := 0; tries < expressTries; tries++ {
-		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(e.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
-		now := atomic.LoadUint32(e.tx.consumer) - first
-		if now > taken {
-			tries = 0
+func (e *express) push(first uint32, msgs []mmsg.Msg) (taken int) {
+	for tries := 0; tries < expressTries && taken < len(msgs); tries++ {
+		errno := e.kick()
+		// The consumer is behind first while the kernel has not passed over what
+		// was called off.
+		if now := int(int32(atomic.LoadUint32(e.tx.consumer) - first)); now > taken {
+			taken, tries = now, 0
 		}
-		taken = now
 		switch errno {
 		case 0, unix.EAGAIN, unix.EINTR:
 		case unix.EBUSY:
@@ -202,23 +211,21 @@ func (e *express) push(first uint32, msgs []mmsg.Msg) int {
 				msgs[taken-1].Len = mmsg.Lost
 			}
 		default:
-			tries = expressTries
-		}
-		if int(taken) >= len(msgs) {
-			break
+			return taken
 		}
 	}
-	return int(taken)
+	return taken
+}
+
+// kick asks the kernel to send.
+func (e *express) kick() unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(e.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
+	return errno
 }
 
 func (e *express) close() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.end()
-}
-
-// end needs mu.
-func (e *express) end() error {
 	if e.closed {
 		return nil
 	}

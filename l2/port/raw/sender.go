@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,15 +14,8 @@ import (
 // called by any number of goroutines. After Close they fail with unix.ENETDOWN.
 type Sender struct {
 	bare
-	index int
-
-	express atomic.Pointer[express] // nil: none is wanted, or to be had
-	again   atomic.Int64            // when to try to have another, in Unix seconds; 0: this one is good
+	express *express // nil: none is wanted, or to be had
 }
-
-// expressAgain is how long a Sender does without after an express that ended, in
-// seconds.
-const expressAgain = 1
 
 // OpenSender opens a Sender on the interface with the given index, in the calling
 // thread's network namespace. With express it sends by AF_XDP, past the
@@ -42,9 +33,7 @@ func OpenSender(index int, express bool) (*Sender, error) {
 	}
 	setBuffer(s, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, DefaultBuffer)
 	if express {
-		if e, err := openExpress(index); err == nil { // the socket will do
-			s.express.Store(e)
-		}
+		s.express, _ = openExpress(index) // the socket will do
 	}
 	return s, nil
 }
@@ -54,7 +43,7 @@ func openSender(index int) (*Sender, error) {
 	if err != nil {
 		return nil, explain(os.NewSyscallError("socket", err))
 	}
-	s := &Sender{bare: bare{fd: fd}, index: index}
+	s := &Sender{bare: bare{fd: fd}}
 	if err := bind(s, 0, index); err != nil {
 		return nil, explain(errors.Join(os.NewSyscallError("bind", err), s.Close()))
 	}
@@ -80,7 +69,7 @@ func (s *Sender) Send(msgs []mmsg.Msg) (int, unix.Errno) {
 // sendPlain sends messages in a range of s, none of which leaves anything to be
 // done, by the express, and returns how many it took.
 func (s *Sender) sendPlain(b *sending, from, to int) int {
-	if from == to || s.express.Load() == nil {
+	if from == to || s.express == nil {
 		return 0
 	}
 	s.mu.RLock()
@@ -104,41 +93,17 @@ func (s *Sender) sendRaw(msgs []mmsg.Msg) (int, unix.Errno) {
 // sendExpress sends messages by the express from the first on, and returns how
 // many it took. It needs mu.
 func (s *Sender) sendExpress(msgs []mmsg.Msg) int {
-	e := s.express.Load()
-	if e == nil || s.again.Load() != 0 && !s.renew(e) {
+	if s.express == nil {
 		return 0
 	}
-	n := e.send(msgs)
-	if n < len(msgs) && e.ended() {
-		s.again.Store(time.Now().Unix() + expressAgain)
-	}
-	return n
-}
-
-// renew replaces an express that has ended, once it is time, and reports false
-// where there is none yet.
-func (s *Sender) renew(old *express) bool {
-	due, now := s.again.Load(), time.Now().Unix()
-	if now < due || !s.again.CompareAndSwap(due, now+expressAgain) {
-		return false
-	}
-	e, err := openExpress(s.index)
-	if err != nil {
-		return false
-	}
-	if !s.express.CompareAndSwap(old, e) {
-		_ = e.close()
-		return false
-	}
-	s.again.Store(0)
-	return false // with the next batch
+	return s.express.send(msgs)
 }
 
 // Close ends the Sender. A second Close does nothing.
 func (s *Sender) Close() error {
 	var err error
-	if e := s.express.Load(); e != nil {
-		err = e.close()
+	if s.express != nil {
+		err = s.express.close()
 	}
 	return errors.Join(err, s.bare.Close())
 }
