@@ -120,46 +120,79 @@ func testQueues(t *testing.T, by way) {
 	}
 }
 
-// TestOpenedUnderTraffic: from the first frame on each comes once, while one queue
-// after the other is opened.
+// busy is a socket of a port that frames come to before each of its system calls.
+type busy struct {
+	socket
+	come func()
+}
+
+func (b busy) Control(f func(fd uintptr)) error {
+	b.come()
+	return b.socket.Control(f)
+}
+
+// TestOpenedUnderTraffic: while one queue after the other is opened each frame comes
+// once or not at all, and none is lost any more when all are open.
 func TestOpenedUnderTraffic(t *testing.T) { bothWays(t, testOpenedUnderTraffic) }
 
 func testOpenedUnderTraffic(t *testing.T, by way) {
 	w := newWire(t)
 	a := openIn(t, w.a, Config{})
-	for range 5 {
-		stop := make(chan struct{})
-		var sending sync.WaitGroup
-		sending.Go(func() {
-			const flows = 50
-			for seq := uint32(0); ; seq++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				out := make([]frame.Out, flows)
-				for flow := range uint32(flows) {
-					out[flow] = manyFlows(flow, seq, seq%7 == 0)
-				}
-				if err := a.WriteBatch(out); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-		var b *Port
-		must(t, w.b.Do(func() (err error) {
-			b, err = Open(fourQueues(by)(Config{Interface: dev, RingBytes: 32 << 20, ReceiveBuffer: 64 << 20}))
+	cfg := by(Config{Interface: dev})
+	seq := uint32(0)
+	come := func() {
+		var out []frame.Out
+		for flow := range uint32(20) {
+			out = append(out, manyFlows(flow, seq, flow%5 == 0))
+		}
+		sendOut(t, a, out)
+		seq++
+	}
+	var q queues
+	must(t, w.b.Do(func() error {
+		index, err := cfg.index()
+		if err != nil {
 			return err
-		}))
-		c := &countOnce{collector: collector{t: t}, seen: make(map[uint64]bool)}
-		c.collect(b.Queues())
-		poll(t, func() bool { return c.total.Load() > 2000 })
-		close(stop)
-		sending.Wait()
-		must(t, b.Close())
-		c.reading.Wait()
+		}
+		for range 3 {
+			in, err := openIntake(cfg, index, setVnetHeader, new(Features))
+			if err != nil {
+				return err
+			}
+			q.all = append(q.all, in)
+			if err := in.addRing(cfg, index); err != nil && cfg.Split != nil {
+				return err
+			}
+			in.rest.raw = busy{in.rest.raw, come}
+		}
+		return q.begin(index)
+	}))
+	opened := seq
+	for _, in := range q.all {
+		in.rest.raw = in.rest.raw.(busy).socket
+	}
+	come()
+	c := &countOnce{collector: collector{t: t}, seen: make(map[uint64]bool)}
+	var readers []port.Reader
+	for _, in := range q.all {
+		readers = append(readers, Queue{in})
+	}
+	c.collect(readers)
+	all := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for flow := range uint64(20) {
+			if !c.seen[(1024+flow)<<32|uint64(opened)] {
+				return false
+			}
+		}
+		return true
+	}
+	poll(t, all)
+	must(t, q.close())
+	c.reading.Wait()
+	if opened < 6 {
+		t.Errorf("frames came %d times", opened)
 	}
 }
 
