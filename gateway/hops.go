@@ -3,6 +3,7 @@ package gateway
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"vxgw/gateway/forward"
 	"vxgw/l3/underlay"
@@ -86,6 +87,19 @@ func (g *Gateway) reconcileLinks() {
 	for _, q := range queues {
 		g.startOverlay(len(g.up.workers), q)
 	}
+	g.up.past = use
+}
+
+// linksInUse names the interfaces that packets go by past the host's IP stack. It
+// needs Gateway.mu.
+func (g *Gateway) linksInUse() string {
+	var names []string
+	for _, index := range g.up.past {
+		if l, ok := g.edges.Host.LinkAt(index); ok {
+			names = append(names, l.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // isShaped reports whether somebody gave an interface a queueing discipline, which

@@ -274,6 +274,15 @@ func describePort(dev port.Port) string {
 	return how + ", rings, with checksum and segmentation offload (virtio-net headers)"
 }
 
+// describeUplink says how packets come from and go to VTEPs.
+func (g *Gateway) describeUplink() string {
+	const stack = "UDP sockets on the VTEP address, one per worker"
+	if links := g.linksInUse(); links != "" {
+		return "past the host's IP stack by " + links + "; what cannot be, by " + stack
+	}
+	return stack
+}
+
 func (g *Gateway) uplinkRow() api.DatapathRow {
 	u := &g.config().Underlay
 	row := api.DatapathRow{Mode: "raw", Interface: u.Device(), Attached: g.up.dev != nil, Reason: g.up.reason}
@@ -284,7 +293,7 @@ func (g *Gateway) uplinkRow() api.DatapathRow {
 		row.Interface = cmp.Or(g.up.vlan.link.Name, row.Interface)
 	}
 	if g.up.dev != nil {
-		row.Reason = cmp.Or(g.up.vlan.ails, "UDP sockets on the VTEP address, one per worker")
+		row.Reason = cmp.Or(g.up.vlan.ails, g.describeUplink())
 		if lacks := g.up.lacks.Load(); lacks != nil {
 			row.Reason += ", with less than they should have: " + strings.Join(*lacks, "; ")
 		}

@@ -25,6 +25,7 @@ type uplinkState struct {
 
 	vlan   vlanState
 	groups groupState
+	past   []int // interfaces that packets go by past the host's IP stack
 
 	seen   underlay.Refused         // what was already added to the ledger, of dev
 	lacks  atomic.Pointer[[]string] // what dev works without
@@ -161,7 +162,7 @@ func (g *Gateway) closeUplink() {
 		<-d
 	}
 	g.up.dev, g.up.workers, g.up.done = nil, nil, nil
-	g.up.groups = groupState{}
+	g.up.groups, g.up.past = groupState{}, nil
 }
 
 // uplinkFailed is how a worker says that its socket is of no use any more. The
