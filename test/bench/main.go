@@ -28,7 +28,7 @@ func main() {
 	defer stop()
 	if err := execute(ctx, os.Args[1:], os.Stdout); err != nil {
 		if ctx.Err() != nil {
-			err = errors.New("interrupted; everything is taken away again")
+			err = fmt.Errorf("interrupted: %w", err) // which may tell of what could not be taken away
 		}
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
