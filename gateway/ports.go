@@ -280,8 +280,8 @@ const maxTold = 10
 
 // telling bounds what the log says of one port.
 type telling struct {
-	since   uint32 // the clock when counting told began
-	told    int
+	since   uint32 // the clock when counting lines began
+	lines   int
 	changes int // not told of
 }
 
@@ -289,12 +289,12 @@ type telling struct {
 // not.
 func (t *telling) due(now uint32) (notShown int, ok bool) {
 	if now-t.since >= alertEvery {
-		t.since, t.told = now, 0
+		t.since, t.lines = now, 0
 	}
-	if t.changes == 0 || t.told == maxTold {
+	if t.changes == 0 || t.lines == maxTold {
 		return 0, false
 	}
-	t.told++
+	t.lines++
 	notShown, t.changes = t.changes-1, 0
 	return notShown, true
 }
