@@ -77,6 +77,11 @@ type Edges struct {
 	// else has the UDP port.
 	PortTaken func(error) bool
 
+	// LookAround finds out who captures packets on this machine, and IsHeard tells
+	// of an interface whether somebody did then. nil: nobody ever does.
+	LookAround func() error
+	IsHeard    func(index int) bool
+
 	// Clock returns seconds on a clock that never goes back or jumps.
 	Clock func() uint32
 }

@@ -29,6 +29,8 @@ func Linux() (Edges, error) {
 		OpenPort:     openPort,
 		OpenUnderlay: openUnderlay,
 		PortTaken:    udp.IsPortTaken,
+		LookAround:   raw.LookAround,
+		IsHeard:      raw.IsHeard,
 		// From 1, because 0 says "never".
 		Clock: func() uint32 { return uint32(time.Since(start)/time.Second) + 1 },
 	}, nil

@@ -252,7 +252,7 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 	for _, p := range g.ports {
 		row := api.DatapathRow{Mode: "raw", Interface: p.cfg.Interface, Attached: p.dev != nil, Reason: p.reason}
 		if p.dev != nil && p.reason == "" {
-			row.Reason = describePort(p.dev)
+			row.Reason = describePort(p.dev) + g.heard(p.link.Index)
 		}
 		rows = append(rows, row)
 	}
@@ -274,11 +274,20 @@ func describePort(dev port.Port) string {
 	return how + ", rings, with checksum and segmentation offload (virtio-net headers)"
 }
 
+// heard says that somebody captures packets on one of these interfaces. He sees
+// what is sent, for frames then go by packet sockets.
+func (g *Gateway) heard(interfaces ...int) string {
+	if g.edges.IsHeard != nil && slices.ContainsFunc(interfaces, g.edges.IsHeard) {
+		return "; somebody captures packets there, and for as long frames are sent in a slower way that shows them"
+	}
+	return ""
+}
+
 // describeUplink says how packets come from and go to VTEPs.
 func (g *Gateway) describeUplink() string {
 	const stack = "UDP sockets on the VTEP address, one per worker"
 	if links := g.linksInUse(); links != "" {
-		return "past the host's IP stack by " + links + "; what cannot be, by " + stack
+		return "past the host's IP stack by " + links + "; what cannot be, by " + stack + g.heard(g.up.past...)
 	}
 	return stack
 }

@@ -59,6 +59,11 @@ func (g *Gateway) begin() error {
 func (g *Gateway) everySecond(ticks int) {
 	g.tables.Sweep(g.edges.Clock())
 	g.pollEdges()
+	if f := g.edges.LookAround; f != nil {
+		if err := f(); err != nil {
+			g.trouble.once("look around", "packet captures on this machine are not noticed: they miss what the gateway sends", "err", err)
+		}
+	}
 	g.noticeLosses()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {

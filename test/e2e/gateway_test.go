@@ -151,6 +151,20 @@ func rows[T any](g *gateway, name string) []T {
 	return all
 }
 
+// knowsOfCapture waits until the gateway has noticed that somebody captures what
+// goes by an interface. Until then a capture may miss what it sends.
+func (g *gateway) knowsOfCapture(dev string) {
+	g.t.Helper()
+	eventually(g.t, "the gateway knows of the capture", func() bool {
+		for _, d := range rows[api.DatapathRow](g, "datapath") {
+			if d.Interface == dev && strings.Contains(d.Reason, "captures packets") {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // forwards waits until every port is up and everything is attached.
 func (g *gateway) forwards() *gateway {
 	g.t.Helper()

@@ -101,6 +101,7 @@ func arpWalk(t *testing.T, six, kernel, oursAsks bool) {
 	must(t, h1.AddAddr("eth0", h1.four.String()+"/24"))
 	must(t, h2.AddAddr("eth0", h2.four.String()+"/24"))
 	at := capture(t, ns, "und0", netns.Outgoing(), netns.Only(func(f []byte) bool { return isUDP(f) || isUDPSix(f) }))
+	g.knowsOfCapture("und0")
 	asks, answers := h1, h2
 	a, b := onWire{src: gwMAC, from: own}, onWire{src: peerMAC, from: other}
 	askMAC, answerMAC := h1MAC, h2MAC

@@ -14,6 +14,7 @@ import (
 // called by any number of goroutines. After Close they fail with unix.ENETDOWN.
 type Sender struct {
 	bare
+	index   int
 	express *express // nil: none is wanted, or to be had
 }
 
@@ -43,7 +44,7 @@ func openSender(index int) (*Sender, error) {
 	if err != nil {
 		return nil, explain(os.NewSyscallError("socket", err))
 	}
-	s := &Sender{bare: bare{fd: fd}}
+	s := &Sender{bare: bare{fd: fd}, index: index}
 	if err := bind(s, 0, index); err != nil {
 		return nil, explain(errors.Join(os.NewSyscallError("bind", err), s.Close()))
 	}
@@ -69,7 +70,7 @@ func (s *Sender) Send(msgs []mmsg.Msg) (int, unix.Errno) {
 // sendPlain sends messages in a range of s, none of which leaves anything to be
 // done, by the express, and returns how many it took.
 func (s *Sender) sendPlain(b *sending, from, to int) int {
-	if from == to || s.express == nil {
+	if from == to || s.express == nil || IsHeard(s.index) {
 		return 0
 	}
 	s.mu.RLock()
@@ -93,7 +94,7 @@ func (s *Sender) sendRaw(msgs []mmsg.Msg) (int, unix.Errno) {
 // sendExpress sends messages by the express from the first on, and returns how
 // many it took. It needs mu.
 func (s *Sender) sendExpress(msgs []mmsg.Msg) int {
-	if s.express == nil {
+	if s.express == nil || IsHeard(s.index) {
 		return 0
 	}
 	return s.express.send(msgs)
