@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -76,13 +77,16 @@ type wireLink struct {
 // openLink opens an interface for a VTEP. What is missing for receiving o.Lacks is
 // told.
 func openLink(index int, o UnderlayOptions) (udp.Link, error) {
+	dev, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return nil, fmt.Errorf("interface %d: %w", index, err)
+	}
 	l := &wireLink{}
-	var err error
 	if l.Sender, err = raw.OpenSender(index, true); err != nil {
 		return nil, err
 	}
 	l.reader, err = raw.OpenReader(raw.Config{
-		Index: index, Queues: o.Queues,
+		Interface: dev.Name, Index: index, Queues: o.Queues, MTU: dev.MTU,
 		Split: func(room int) (_ raw.Split, err error) {
 			if l.divert, err = xdp.Divert(index, netip.AddrPortFrom(o.Address, o.Port), room); err != nil {
 				return raw.Split{}, err
@@ -91,8 +95,8 @@ func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 		},
 	})
 	if err != nil {
+		err = errors.Join(err, l.endDiversion())
 		o.Lacks(fmt.Errorf("VXLAN is received by the host's IP stack, which is slower: %w", err))
-		l.endDiversion()
 	}
 	return l, nil
 }
@@ -118,13 +122,14 @@ func (l *wireLink) Queues() []udp.FrameReader {
 	return all
 }
 
-// Close lets the host's stack have the packets first, so that none is lost.
+// Close lets the host's stack have the packets again. Each is either the stack's or
+// is still read.
 func (l *wireLink) Close() error {
-	err := l.endDiversion()
+	var err error
 	if l.reader != nil {
-		err = errors.Join(err, l.reader.Close())
+		err = l.reader.Close()
 	}
-	return errors.Join(err, l.Sender.Close())
+	return errors.Join(err, l.endDiversion(), l.Sender.Close())
 }
 
 func openTap(etherType uint16, filter []bpf.RawInstruction) (udp.Tap, error) {
