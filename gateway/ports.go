@@ -186,9 +186,9 @@ func (g *Gateway) queuesFor(l path.Link) int {
 }
 
 // ringBytes returns how much memory the rings of a port get, in bytes: enough for
-// a burst of some thousand frames, unless there are many ports.
+// a burst of three thousand frames, or of five hundred where there are many ports.
 func (g *Gateway) ringBytes() int {
-	const all, most, least = 256 << 20, 6 << 20, 1 << 20
+	const all, most, least = 24 << 20, 6 << 20, 1 << 20
 	return min(max(all/max(len(g.config().Ports), 1), least), most)
 }
 

@@ -23,6 +23,9 @@ const (
 	// wants it. Longer frames take the other way.
 	expressSlot = 2048
 
+	// nowhere is the address of no slot.
+	nowhere = expressSlots * expressSlot
+
 	// expressTries is how often a device that takes nothing is asked again before
 	// its frames are given up. One batch at 1 Gbit/s takes 50 us.
 	expressTries = 1000
@@ -159,7 +162,7 @@ func (e *express) send(msgs []mmsg.Msg) (n int) {
 func (e *express) callOff(i uint32) {
 	d := e.desc(i)
 	e.free = append(e.free, d.Addr)
-	*d = unix.XDPDesc{Addr: expressSlots * expressSlot}
+	*d = unix.XDPDesc{Addr: nowhere}
 }
 
 func (e *express) desc(i uint32) *unix.XDPDesc {
@@ -171,7 +174,9 @@ func (e *express) reclaim() {
 	from, to := *e.done.consumer, atomic.LoadUint32(e.done.producer)
 	addrs := (*[expressSlots]uint64)(e.done.entries)
 	for ; from != to; from++ {
-		e.free = append(e.free, addrs[from%expressSlots])
+		if at := addrs[from%expressSlots]; at < nowhere { // Linux returns what was called off, too
+			e.free = append(e.free, at)
+		}
 	}
 	atomic.StoreUint32(e.done.consumer, to)
 }

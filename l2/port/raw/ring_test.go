@@ -82,8 +82,7 @@ func waitForStamps(t testing.TB, a, b *Port) {
 // ringReader reads a port and says of each frame whether it came by the ring.
 type ringReader struct {
 	reader
-	p      *Port
-	byRing []bool
+	p *Port
 }
 
 func newRingReader(t testing.TB, p *Port) *ringReader {
