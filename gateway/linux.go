@@ -69,10 +69,11 @@ type wireLink struct {
 	*raw.Sender
 	reader *raw.Reader // nil: packets come in by the stack
 	divert *xdp.Diversion
+	whole  *wholes // nil: super-frames are cut before they are sent
 }
 
-// openLink opens an interface for a VTEP. What is missing for receiving o.Lacks is
-// told.
+// openLink opens an interface for a VTEP. o.Lacks is told what is missing for
+// receiving past the stack, and for sending super-frames whole.
 func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 	l := &wireLink{}
 	var err error
@@ -92,7 +93,20 @@ func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 		o.Lacks(fmt.Errorf("VXLAN is received by the host's IP stack, which is slower: %w", err))
 		l.endDiversion()
 	}
+	if o.zeroChecksum() {
+		if l.whole, err = openWholes(index, o); err != nil {
+			o.Lacks(fmt.Errorf("%s: %w", cutHere, err))
+		}
+	}
 	return l, nil
+}
+
+// zeroChecksum reports whether packets go without an outer UDP checksum.
+func (o *UnderlayOptions) zeroChecksum() bool {
+	if o.Address.Is6() {
+		return o.ZeroChecksum6
+	}
+	return !o.Checksum
 }
 
 func (l *wireLink) endDiversion() error {
@@ -121,6 +135,9 @@ func (l *wireLink) Close() error {
 	err := l.endDiversion()
 	if l.reader != nil {
 		err = errors.Join(err, l.reader.Close())
+	}
+	if l.whole != nil {
+		err = errors.Join(err, l.whole.close())
 	}
 	return errors.Join(err, l.Sender.Close())
 }

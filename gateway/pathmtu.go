@@ -112,5 +112,5 @@ func (g *Gateway) expirePathMTUs() {
 
 // lacks tells of something that the underlay works without.
 func (g *Gateway) lacks(err error) {
-	g.trouble.once("underlay lacks", "the underlay works with less than it should", "err", err)
+	g.trouble.once("underlay lacks "+err.Error(), "the underlay works with less than it should", "err", err)
 }

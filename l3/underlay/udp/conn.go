@@ -25,6 +25,7 @@ type conn struct {
 	txRaw    syscall.RawConn
 	headers  headers
 	links    *links // that packets are sent by directly; shared by all queues
+	lane     int    // which of the queues this is
 	ownCount bool   // nobody else counts fragments
 
 	in        receiver      // the reader's own
@@ -39,7 +40,7 @@ type conn struct {
 var _ underlay.Conn = (*conn)(nil)
 
 func openConn(cfg *Config, queue int, l *links) (c *conn, err error) {
-	c = &conn{headers: newHeaders(cfg), links: l, ownCount: cfg.OpenTap == nil}
+	c = &conn{headers: newHeaders(cfg), links: l, lane: queue, ownCount: cfg.OpenTap == nil}
 	c.in.init()
 	if c.rx, err = listenUDP(cfg, queue); err != nil {
 		return nil, fmt.Errorf("receive socket: %w", err)
