@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"vxgw/l2/frame"
+	"vxgw/l2/port/raw"
 	"vxgw/l3/ip"
 	"vxgw/l3/offload"
 	"vxgw/l3/underlay"
@@ -295,6 +299,40 @@ func TestWholeFitsAnIPPacket(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A super-frame that the program does not see has left without outer headers: it is
+// not counted as sent, and is the last, which is told of once.
+func TestWholeThatTheProgramDoesNotSee(t *testing.T) {
+	b := newWholeBed(t, false, true)
+	must(t, netns.Veth(b.gw, "other", b.peer, "other", netns.VethOptions{MTU: 1500}))
+	f, o := superFrame{size: 20000, mss: 1000, flags: ip.ACK}.build()
+	var told []error
+	must(t, b.gw.Do(func() error {
+		other, err := interfaceIndex("other")
+		if err != nil {
+			return err
+		}
+		w, err := openWholes(b.via.Interface, UnderlayOptions{Address: b.to, Queues: 1, Lacks: func(err error) { told = append(told, err) }})
+		if err != nil {
+			return err
+		}
+		defer w.close()
+		must(t, w.lanes[0].tx.Close())
+		if w.lanes[0].tx, err = raw.OpenMarked(other, w.lanes[0].slot.Mark); err != nil {
+			return err
+		}
+		l := &wireLink{whole: w}
+		for range 2 {
+			if errno := l.SendWhole(0, make([]byte, 42), make([]byte, vxlanHeader), f, o); errno != unix.ENOBUFS {
+				t.Errorf("error %v, want %v", errno, unix.ENOBUFS)
+			}
+		}
+		if l.CarriesOffload() || len(told) != 1 || !errors.Is(told[0], errEncapPassed) {
+			t.Errorf("carries more: %t; told %v", l.CarriesOffload(), told)
+		}
+		return nil
+	}))
 }
 
 func interfaceIndex(name string) (int, error) {
