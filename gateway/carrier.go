@@ -124,7 +124,9 @@ func (c *carrier) toVTEPs(to []forward.VTEPID, b *frame.Buffer, d fdb.Domain) {
 		return
 	}
 	if b.Offload.GSO != frame.GSONone {
-		c.cutToVTEPs(to, b, d)
+		if len(to) > 1 || !c.wholeToVTEP(to[0], b, d) {
+			c.cutToVTEPs(to, b, d)
+		}
 		return
 	}
 	if b.Offload.NeedsChecksum && !offload.FinishChecksum(b.Bytes(), b.Offload) {
@@ -136,6 +138,37 @@ func (c *carrier) toVTEPs(to []forward.VTEPID, b *frame.Buffer, d fdb.Domain) {
 	payload := b.Prepend(vxlanHeader)
 	vxlan.Put(payload, vni)
 	c.address(to, d, f, payload, nil)
+}
+
+// wholeToVTEP queues a super-frame as one packet for the kernel to cut, and
+// reports false where it must be cut here. What is not as it should be, or leaves
+// by a path that its segments do not fit, is left to be told of there.
+func (c *carrier) wholeToVTEP(to forward.VTEPID, b *frame.Buffer, d fdb.Domain) bool {
+	f, o := b.Bytes(), b.Offload
+	if !goesWhole(f, o) || !c.tx.carriesWhole(to, vxlanHeader+len(f)) || !c.tx.snap.Fits(to, wireSize(f, o)) {
+		return false
+	}
+	n, size, ok := offload.Measure(f, o)
+	if !ok || n < 2 {
+		return false
+	}
+	head := b.Prepend(vxlanHeader)[:vxlanHeader]
+	vxlan.Put(head, c.tx.snap.Domains[d].VNI)
+	c.tx.whole(about{to, d, n, size}, c.encapsulation.entropy.SourcePort(f), c.encapsulation.tos(f), head, f, o)
+	return true
+}
+
+// goesWhole reports whether a super-frame is of a kind that every device, or the
+// kernel for it, cuts inside a tunnel: plain TCP. IPv6 extension headers are more
+// than some devices follow.
+func goesWhole(f []byte, o frame.Offload) bool {
+	switch {
+	case o.Tunnelled, !o.NeedsChecksum:
+		return false
+	case o.GSO == frame.GSOTCPv6:
+		return o.ChecksumStart == frame.HeaderLen+ip.IPv6HeaderLen
+	}
+	return o.GSO == frame.GSOTCPv4
 }
 
 // cutToVTEPs cuts a super-frame and encapsulates each segment: cut after

@@ -72,10 +72,11 @@ type wireLink struct {
 	*raw.Sender
 	reader *raw.Reader // nil: packets come in by the stack
 	divert *xdp.Diversion
+	whole  *wholes // nil: super-frames are cut before they are sent
 }
 
-// openLink opens an interface for a VTEP. What is missing for receiving o.Lacks is
-// told.
+// openLink opens an interface for a VTEP. o.Lacks is told what is missing for
+// receiving past the stack, and for sending super-frames whole.
 func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 	dev, err := net.InterfaceByIndex(index)
 	if err != nil {
@@ -98,7 +99,20 @@ func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 		err = errors.Join(err, l.endDiversion())
 		o.Lacks(fmt.Errorf("VXLAN is received by the host's IP stack, which is slower: %w", err))
 	}
+	if o.zeroChecksum() {
+		if l.whole, err = openWholes(index, o); err != nil {
+			o.Lacks(fmt.Errorf("%s: %w", cutHere, err))
+		}
+	}
 	return l, nil
+}
+
+// zeroChecksum reports whether packets go without an outer UDP checksum.
+func (o *UnderlayOptions) zeroChecksum() bool {
+	if o.Address.Is6() {
+		return o.ZeroChecksum6
+	}
+	return !o.Checksum
 }
 
 func (l *wireLink) endDiversion() error {
@@ -128,6 +142,9 @@ func (l *wireLink) Close() error {
 	var err error
 	if l.reader != nil {
 		err = l.reader.Close()
+	}
+	if l.whole != nil {
+		err = errors.Join(err, l.whole.close())
 	}
 	return errors.Join(err, l.endDiversion(), l.Sender.Close())
 }

@@ -66,8 +66,11 @@ func (t *batchTally) drop(r forward.Reason) {
 }
 
 // lose counts a copy that an edge refused.
-func (t *batchTally) lose(r forward.Reason) {
-	t.lost[r]++
+func (t *batchTally) lose(r forward.Reason) { t.loseAll(r, 1) }
+
+// loseAll counts n of them.
+func (t *batchTally) loseAll(r forward.Reason, n int) {
+	t.lost[r] += uint32(n)
 	t.anyLoss = true
 }
 

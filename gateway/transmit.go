@@ -38,7 +38,8 @@ type transmit struct {
 type about struct {
 	to     forward.VTEPID
 	domain fdb.Domain
-	size   int // bytes of the inner frame
+	frames int // inner frames: more than one of a super-frame that goes whole
+	size   int // their bytes in all
 }
 
 func newTransmit(gw *Gateway, lane int, tally *batchTally) *transmit {
@@ -60,10 +61,32 @@ func (t *transmit) vtep(to forward.VTEPID, d fdb.Domain, sport uint16, tos uint8
 	t.dgrams = append(t.dgrams, underlay.Datagram{
 		To: t.snap.VTEPs[to].Addr, Via: t.snap.VTEPs[to].Via, SourcePort: sport, TOS: tos, Head: head, Body: body,
 	})
-	t.about = append(t.about, about{to, d, len(head) + len(body) - vxlanHeader})
+	t.queued(about{to, d, 1, len(head) + len(body) - vxlanHeader})
+}
+
+// whole queues a super-frame as one VXLAN packet: head is the VXLAN header, and f
+// what counts as the given number of frames and bytes.
+func (t *transmit) whole(is about, sport uint16, tos uint8, head, f []byte, o frame.Offload) {
+	v := &t.snap.VTEPs[is.to]
+	t.dgrams = append(t.dgrams, underlay.Datagram{
+		To: v.Addr, Via: v.Via, SourcePort: sport, TOS: tos, Head: head, Body: f, Offload: o,
+	})
+	t.queued(is)
+}
+
+// queued notes what the last datagram is.
+func (t *transmit) queued(is about) {
+	t.about = append(t.about, is)
 	if len(t.dgrams) >= flushAt {
 		t.flush()
 	}
+}
+
+// carriesWhole reports whether a super-frame with n bytes of UDP payload can go
+// whole to a VTEP.
+func (t *transmit) carriesWhole(to forward.VTEPID, n int) bool {
+	via, k := t.snap.VTEPs[to].Via, len(t.snap.Uplinks)
+	return via != nil && k > 0 && t.snap.Uplinks[t.lane%k].CarriesOffload(via, n)
 }
 
 // flush sends all that is queued.
@@ -108,8 +131,8 @@ func (t *transmit) toUnderlay() {
 		t.countSent()
 	} else {
 		t.gw.trouble.once("no uplink", "packets for VTEPs are lost while the underlay is down", "mend", "`vxgw show datapath` says why it is down")
-		for range t.dgrams {
-			t.tally.lose(forward.TxFailed)
+		for i := range t.about {
+			t.tally.loseAll(forward.TxFailed, t.about[i].frames)
 		}
 	}
 	clear(t.dgrams) // let go of the buffers
@@ -122,10 +145,10 @@ func (t *transmit) countSent() {
 	var vtep, vni counters.Tally
 	for i, a := range t.about {
 		if s := t.dgrams[i].Status; s == frame.Sent {
-			vtep.Add(a.size)
-			vni.Add(a.size)
+			vtep.AddAll(a.frames, a.size)
+			vni.AddAll(a.frames, a.size)
 		} else {
-			t.tally.lose(underlayReason(s))
+			t.tally.loseAll(underlayReason(s), a.frames)
 		}
 		last := i+1 == len(t.about)
 		if last || t.about[i+1].to != a.to {

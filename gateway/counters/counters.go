@@ -30,6 +30,12 @@ func (t *Tally) Add(n int) {
 	t.Bytes += uint64(n)
 }
 
+// AddAll counts n frames of bytes in all.
+func (t *Tally) AddAll(n, bytes int) {
+	t.Packets += uint64(n)
+	t.Bytes += uint64(bytes)
+}
+
 // Rx moves the tally into c's receive side, seen at the clock now, and starts
 // the tally again at zero.
 func (t *Tally) Rx(c *Traffic, now uint32) {

@@ -65,6 +65,10 @@ type Datagram struct {
 	TOS        uint8  // DSCP and ECN
 	Head, Body []byte
 
+	// Offload is what the kernel is to do with Body, which is then the whole
+	// inner frame, and Head the VXLAN header: only where CarriesOffload says so.
+	Offload frame.Offload
+
 	// Status is written by WriteBatch.
 	Status frame.Status
 }
@@ -104,6 +108,11 @@ type Reader interface {
 // called by any number of goroutines.
 type Conn interface {
 	Reader
+
+	// CarriesOffload reports whether WriteBatch takes a TCP super-frame whole, as
+	// a Datagram by this hop with n bytes of UDP payload. Its checksum must be
+	// left to be filled in, and no tunnel of a host's own be around it.
+	CarriesOffload(via *Hop, n int) bool
 
 	// WriteBatch sends the datagrams in order and writes each one's Status.
 	// The error is the last one the kernel gave, nil when all were sent.

@@ -220,6 +220,10 @@ func (q *queue) deliver(pkts []underlay.Packet) int {
 	return n
 }
 
+// CarriesOffload is as underlay.Conn has it. There is no kernel here that could
+// cut what is sent.
+func (q *queue) CarriesOffload(*underlay.Hop, int) bool { return false }
+
 // WriteBatch is as underlay.Conn has it. A datagram to an address that nobody is
 // attached with is Sent all the same: a network does not tell.
 func (q *queue) WriteBatch(dgrams []underlay.Datagram) (last error) {

@@ -25,6 +25,7 @@ type conn struct {
 	txRaw   syscall.RawConn
 	headers headers
 	links   *links // that packets are sent by directly; shared by all queues
+	lane    int    // which of the queues this is
 
 	in        receiver      // the reader's own
 	fragments atomic.Uint64 // packets that came in fragments
@@ -38,7 +39,7 @@ type conn struct {
 var _ underlay.Conn = (*conn)(nil)
 
 func openConn(cfg *Config, queue int, l *links) (c *conn, err error) {
-	c = &conn{headers: newHeaders(cfg), links: l}
+	c = &conn{headers: newHeaders(cfg), links: l, lane: queue}
 	c.in.init(cfg.countIn(&c.fragments))
 	if c.rx, err = listenUDP(cfg, queue); err != nil {
 		return nil, fmt.Errorf("receive socket: %w", err)

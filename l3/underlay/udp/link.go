@@ -28,6 +28,15 @@ type Link interface {
 	// without an error are for the next call. A message whose Len is mmsg.Lost
 	// is one of them, and was dropped by the device. It never waits.
 	Send(msgs []mmsg.Msg) (int, unix.Errno)
+
+	// CarriesOffload reports whether SendWhole sends super-frames.
+	CarriesOffload() bool
+	// SendWhole sends the TCP super-frame f, of which o is left to be done, with
+	// the outer headers outer and vxlan in front: as one packet, for the kernel
+	// or the device to cut. The headers' lengths are those of the whole. lane is
+	// the number of the queue that it is sent by; those of one lane wait for one
+	// another. It never waits for the device.
+	SendWhole(lane int, outer, vxlan, f []byte, o frame.Offload) unix.Errno
 	Close() error
 }
 
@@ -149,14 +158,17 @@ func (f *framing) release() {
 	framings.Put(f)
 }
 
+func (s *sending) useFraming() *framing {
+	if s.framing == nil {
+		s.framing = framings.Get().(*framing)
+	}
+	return s.framing
+}
+
 // frame queues d, which has n bytes of payload, for a link. What is queued for
 // another is sent first.
 func (s *sending) frame(c *conn, d *underlay.Datagram, n int, link Link) {
-	f := s.framing
-	if f == nil {
-		f = framings.Get().(*framing)
-		s.framing = f
-	}
+	f := s.useFraming()
 	if f.n == len(f.msgs) || f.n > 0 && f.link != link {
 		s.sendFrames()
 	}
@@ -207,6 +219,9 @@ func (s *sending) sendFrames() {
 	f.n = 0
 }
 
+// nextIDs returns the first of n IPv4 IDs that nobody else gets.
+func (l *links) nextIDs(n int) uint16 { return uint16(l.ids.Add(uint32(n))) - uint16(n-1) }
+
 // writeFrame writes Ethernet header and all of d, as write does the rest.
 func (h *headers) writeFrame(b *[linkHeaderLen]byte, d *underlay.Datagram, n int, sum uint16, l *links) {
 	copy(b[0:], d.Via.To[:])
@@ -222,7 +237,7 @@ func (h *headers) writeFrame(b *[linkHeaderLen]byte, d *underlay.Datagram, n int
 	}
 	v4 := ip.IPv4(b[frame.HeaderLen : frame.HeaderLen+ip.IPv4HeaderLen])
 	if !v4.DontFragment() {
-		v4.SetID(uint16(l.ids.Add(1)))
+		v4.SetID(l.nextIDs(atMost(d)))
 	}
 	v4.SetChecksum(0)
 	v4.SetChecksum(^ip.Sum(v4, 0))

@@ -110,11 +110,14 @@ func (s *sending) load(c *conn, dgrams []underlay.Datagram) {
 		case !groups && d.To.IsMulticast():
 			s.refused(d, unix.ENODEV)
 		default:
-			if link := c.links.find(d.Via); link != nil {
+			switch link := c.links.find(d.Via); {
+			case !d.Offload.None():
+				s.whole(c, d, n, link)
+			case link != nil:
 				s.frame(c, d, n, link)
-				continue
+			default:
+				s.add(h, d, n)
 			}
-			s.add(h, d, n)
 		}
 	}
 }
