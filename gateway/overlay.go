@@ -98,7 +98,7 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	}
 	from := w.vtep(p.From)
 	f := frame.Frame(p.Bytes()[vxlanHeader:])
-	w.received(from, d, len(f))
+	w.received(from, d, p, f)
 	v := w.snap.FromOverlay(d, from, p.TOS, f, w.now)
 	w.tally.verdict(v)
 	if v.Learn {
@@ -170,13 +170,20 @@ func (w *overlayWorker) newVTEP(a netip.Addr) forward.VTEPID {
 	return id
 }
 
-// received counts a packet from a VTEP.
-func (w *overlayWorker) received(from forward.VTEPID, d fdb.Domain, size int) {
+// received counts a packet from a VTEP. A super-frame of one on this machine counts
+// as the segments that it stands for, as who sent it counted.
+func (w *overlayWorker) received(from forward.VTEPID, d fdb.Domain, p *underlay.Packet, f frame.Frame) {
 	if w.rx.vtep != from || w.rx.domain != d {
 		w.endRun()
 		w.rx.vtep, w.rx.domain = from, d
 	}
-	w.rx.sum.Add(size)
+	if p.Noted && p.Offload.GSO != frame.GSONone {
+		if n, bytes, ok := offload.Measure(f, p.Offload); ok {
+			w.rx.sum.AddAll(n, bytes)
+			return
+		}
+	}
+	w.rx.sum.Add(len(f))
 }
 
 func (w *overlayWorker) endRun() {
