@@ -7,13 +7,14 @@ import (
 
 	"vxgw/gateway/api"
 	"vxgw/l2/frame"
+	"vxgw/l3/ip"
 	"vxgw/test/packet"
 )
 
 // segments returns count segments of a TCP connection over IPv4 and as many of one
 // over IPv6, in turn, with UDP between.
 func segments(count int) (all [][]byte) {
-	payload := bytes.Repeat([]byte{0x5a, 0xa5, 7}, 500)[:1400]
+	payload := bytes.Repeat([]byte{0x5a, 0xa5, 7}, 500)[:segmentSize]
 	from4, to4 := netip.MustParseAddrPort("203.0.113.1:80"), netip.MustParseAddrPort("203.0.113.2:5000")
 	from6, to6 := netip.MustParseAddrPort("[2001:db8:9::1]:80"), netip.MustParseAddrPort("[2001:db8:9::2]:5000")
 	for i := range count {
@@ -23,6 +24,23 @@ func segments(count int) (all [][]byte) {
 		}
 	}
 	return all
+}
+
+// segmentSize is the data in a segment, in bytes.
+const segmentSize = 1400
+
+// carried returns how many bytes of data TCP frames have.
+func carried(frames [][]byte) (n int) {
+	for _, f := range frames {
+		switch {
+		case frame.Frame(f).Src() != ra1MAC:
+		case frame.Frame(f).Type() == frame.TypeIPv6:
+			n += len(f) - 74
+		case f[23] == ip.ProtoTCP:
+			n += len(f) - 54
+		}
+	}
+	return n
 }
 
 // kind is the EtherType, and UDP told from TCP.
@@ -51,7 +69,7 @@ func TestSegmentsFromTheOverlay(t *testing.T) {
 
 	must(t, b.ns.Offloads("acc1", false))
 	round()
-	must(t, h1.Wait(len(sent), patience))
+	must(t, h1.WaitMatch(len(sent), func(f []byte) bool { return frame.Frame(f).Src() == ra1MAC }, patience))
 	byKind := make(map[[2]uint16][][]byte)
 	for _, f := range h1.Frames() {
 		byKind[kind(f)] = append(byKind[kind(f)], f)
@@ -64,14 +82,16 @@ func TestSegmentsFromTheOverlay(t *testing.T) {
 		byKind[k] = byKind[k][1:]
 	}
 
-	// With offloads on the host gets what was joined.
+	// With offloads on the host gets what was joined. A process that is to stop may
+	// still read the first few packets, so how much is in each is not certain.
 	must(t, b.ns.Offloads("acc1", true))
 	before := len(h1.Frames())
 	round()
-	must(t, h1.WaitMatch(2, func(f []byte) bool { return len(f) > 10*1400 }, patience))
-	must(t, h1.Wait(before+2+2, patience))
-	if got := len(h1.Frames()) - before; got != 4 {
-		t.Errorf("%d frames, want 2 super-frames and 2 of UDP", got)
+	must(t, h1.WaitMatch(2, func(f []byte) bool { return len(f) > 5*segmentSize }, patience))
+	eventually(t, "all data is there", func() bool { return carried(h1.Frames()[before:]) >= 2*count*segmentSize })
+	frames := h1.Frames()[before:]
+	if got := carried(frames); got != 2*count*segmentSize {
+		t.Errorf("%d bytes of data in %d frames, want %d", got, len(frames), 2*count*segmentSize)
 	}
 	b.wantDrops(drops{})
 }

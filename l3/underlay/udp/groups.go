@@ -165,10 +165,10 @@ func (q *groupQueue) Close() error {
 		return nil
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.leaveAll()
 	q.publish()
-	return q.poll.Close()
+	q.mu.Unlock()
+	return q.poll.Close() // waits for the reader, who may want mu
 }
 
 // set brings the memberships into line with m.

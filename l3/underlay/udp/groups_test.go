@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -399,6 +401,46 @@ func TestGroupReadDoesNotAllocate(t *testing.T) {
 			}
 		}); got != 0 {
 			t.Errorf("%s: %v allocations per batch", a.name, got)
+		}
+	}
+}
+
+// A queue can be closed while packets come in: closing waits for the reader, who
+// must not wait for the one that closes.
+func TestGroupCloseWhileReading(t *testing.T) {
+	n := newNetwork(t, 0)
+	for _, a := range families {
+		m := underlay.Membership{Interface: indexOf(t, n.gw, dev), Groups: groups[a.name]}
+		peer := openIn(t, n.peer, Config{Address: a.peer})
+		must(t, setGroups(n.peer, peer, underlay.Membership{Interface: indexOf(t, n.peer, dev)}))
+		ds := make([]underlay.Datagram, 200)
+		for i := range ds {
+			ds[i] = underlay.Datagram{To: m.Groups[i%len(m.Groups)], SourcePort: uint16(i), Head: []byte("x")}
+		}
+		for range 50 {
+			u := openIn(t, n.gw, Config{Address: a.gw})
+			must(t, setGroups(n.gw, u, m))
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				pkts := underlay.NewPackets(1, 100)
+				for {
+					if _, err := u.GroupQueue().ReadBatch(pkts); err != nil {
+						return
+					}
+				}
+			})
+			wg.Go(func() { _ = peer.Queues()[0].WriteBatch(ds) })
+			closed := make(chan struct{})
+			go func() {
+				_ = u.Close()
+				close(closed)
+			}()
+			select {
+			case <-closed:
+			case <-time.After(patience):
+				t.Fatal("closing and reading wait for each other")
+			}
+			wg.Wait()
 		}
 	}
 }
