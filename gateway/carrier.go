@@ -54,13 +54,13 @@ type carrier struct {
 // toPort queues one copy for an access port: with what the kernel left undone
 // where the port carries that, finished where not.
 //
-// The kernel compares an ordinary frame with the device's MTU, and a super-frame
-// not: its segments are compared here.
+// The kernel compares no super-frame with the device's MTU, and no frame that goes
+// past the device's queueing discipline: all are compared here.
 func (c *carrier) toPort(to forward.PortID, f []byte, o frame.Offload) {
 	p := &c.tx.snap.Ports[to]
 	dev := p.Dev
 	switch {
-	case o.GSO != frame.GSONone && p.MTU > 0 && wireSize(f, o) > p.MTU+frame.HeaderLen:
+	case p.MTU > 0 && wireSize(f, o) > p.MTU+frame.HeaderLen:
 		c.tally.lose(forward.TooBig)
 	case o.None(), dev != nil && dev.CarriesOffload() && !o.Tunnelled:
 		c.tx.port(to, f, o)

@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -78,16 +77,13 @@ type wireLink struct {
 // openLink opens an interface for a VTEP. o.Lacks is told what is missing for
 // receiving past the stack, and for sending super-frames whole.
 func openLink(index int, o UnderlayOptions) (udp.Link, error) {
-	dev, err := net.InterfaceByIndex(index)
-	if err != nil {
-		return nil, fmt.Errorf("interface %d: %w", index, err)
-	}
 	l := &wireLink{}
+	var err error
 	if l.Sender, err = raw.OpenSender(index, true); err != nil {
 		return nil, err
 	}
 	l.reader, err = raw.OpenReader(raw.Config{
-		Interface: dev.Name, Index: index, Queues: o.Queues, MTU: dev.MTU,
+		Index: index, Queues: o.Queues,
 		Split: func(room int) (_ raw.Split, err error) {
 			if l.divert, err = xdp.Divert(index, netip.AddrPortFrom(o.Address, o.Port), room); err != nil {
 				return raw.Split{}, err

@@ -5,6 +5,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"testing"
@@ -55,3 +56,12 @@ var available = sync.OnceValue(func() error {
 	}
 	return s.Close()
 })
+
+// Divert is xdp.Divert, which returns the descriptors of its filters. stop ends it.
+func Divert(index int, vtep netip.AddrPort, room int) (ring, rest int, stop func() error, err error) {
+	d, err := xdp.Divert(index, vtep, room)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	return d.Split.Ring.FD(), d.Split.Rest.FD(), d.Close, nil
+}

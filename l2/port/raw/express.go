@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vxgw/l2/frame"
 	"vxgw/l2/mmsg"
 )
 
@@ -37,9 +38,10 @@ const (
 // vector, queueing discipline) is spared. It needs no XDP program.
 type express struct {
 	// Set once.
-	fd   int
-	umem []byte
-	mems [2][]byte // the rings' own
+	fd      int
+	longest int // frame in bytes; nobody but a packet socket tells of one too many
+	umem    []byte
+	mems    [2][]byte // the rings' own
 
 	mu     sync.Mutex // guards what follows
 	tx     xdpRing
@@ -54,12 +56,13 @@ type xdpRing struct {
 	entries            unsafe.Pointer
 }
 
-func openExpress(index int) (e *express, err error) {
+// openExpress opens an express for frames that a device with the given MTU takes.
+func openExpress(index, mtu int) (e *express, err error) {
 	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("AF_XDP socket: %w", err)
 	}
-	e = &express{fd: fd}
+	e = &express{fd: fd, longest: min(expressSlot, mtu+frame.HeaderLen)}
 	if err := e.setUp(index); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
@@ -187,7 +190,7 @@ func (e *express) put(i uint32, m *mmsg.Msg) bool {
 	at := e.free[len(e.free)-1]
 	slot, n := e.umem[at:at+expressSlot], 0
 	for _, v := range unsafe.Slice(m.Hdr.Iov, m.Hdr.Iovlen) {
-		if n+int(v.Len) > expressSlot {
+		if n+int(v.Len) > e.longest {
 			return false
 		}
 		n += copy(slot[n:], unsafe.Slice(v.Base, v.Len))

@@ -81,6 +81,9 @@ func openIn(t testing.TB, ns *netns.NS, cfg Config) *Port {
 	if err := p.Features().Ring; (err == nil) != (cfg.Split != nil) {
 		t.Errorf("ring: %v", err)
 	}
+	if cfg.Express && p.tx.express == nil {
+		t.Error("no AF_XDP")
+	}
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
@@ -104,6 +107,28 @@ func byRing(t testing.TB) way {
 		}
 		return cfg
 	}
+}
+
+// byExpress returns the way of ports that have a ring and send by AF_XDP.
+func byExpress(t testing.TB) way {
+	t.Helper()
+	ring := byRing(t)
+	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("needs a kernel with AF_XDP (CONFIG_XDP_SOCKETS): %v", err)
+	}
+	must(t, unix.Close(fd))
+	return func(cfg Config) Config {
+		cfg.Express = true
+		return ring(cfg)
+	}
+}
+
+// allWays runs a test of ports that have nothing but packet sockets, of ports that
+// read from a ring, and of ports that send by AF_XDP too.
+func allWays(t *testing.T, test func(t *testing.T, by way)) {
+	bothWays(t, test)
+	t.Run("by express", func(t *testing.T) { test(t, byExpress(t)) })
 }
 
 // bothWays runs a test of ports that read from a socket alone, and of ports that

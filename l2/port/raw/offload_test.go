@@ -144,7 +144,7 @@ func testUnfinishedSCTP(t *testing.T, by way) {
 
 // The largest super-frame that a device takes whole (gso_max_size, 65536) passes
 // unharmed.
-func TestLargestSuperframe(t *testing.T) { bothWays(t, testLargestSuperframe) }
+func TestLargestSuperframe(t *testing.T) { allWays(t, testLargestSuperframe) }
 
 func testLargestSuperframe(t *testing.T, by way) {
 	a, b := newPair(t, by)
@@ -204,7 +204,7 @@ func (c *cable) note(f func()) {
 	f()
 }
 
-func TestTCPThroughTwoPorts(t *testing.T) { bothWays(t, testTCPThroughTwoPorts) }
+func TestTCPThroughTwoPorts(t *testing.T) { allWays(t, testTCPThroughTwoPorts) }
 
 func testTCPThroughTwoPorts(t *testing.T, by way) {
 	left, right := newWire(t), newWire(t)

@@ -1,9 +1,11 @@
 package raw
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -34,9 +36,28 @@ func OpenSender(index int, express bool) (*Sender, error) {
 	}
 	setBuffer(s, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, DefaultBuffer)
 	if express {
-		s.express, _ = openExpress(index) // the socket will do
+		if mtu, err := s.mtu(); err == nil {
+			s.express, _ = openExpress(index, mtu) // the socket will do
+		}
 	}
 	return s, nil
+}
+
+// mtu asks for the MTU of the device.
+func (s *Sender) mtu() (mtu int, err error) {
+	err = control(s, func(fd int) error {
+		// struct ifreq: the name, and the index or the MTU behind it.
+		var req [unix.IFNAMSIZ + 24]byte
+		binary.NativeEndian.PutUint32(req[unix.IFNAMSIZ:], uint32(s.index))
+		for _, call := range [...]uintptr{unix.SIOCGIFNAME, unix.SIOCGIFMTU} {
+			if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), call, uintptr(unsafe.Pointer(&req[0]))); errno != 0 {
+				return os.NewSyscallError("ioctl", errno)
+			}
+		}
+		mtu = int(int32(binary.NativeEndian.Uint32(req[unix.IFNAMSIZ:])))
+		return nil
+	})
+	return mtu, err
 }
 
 func openSender(index int) (*Sender, error) {

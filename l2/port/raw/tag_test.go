@@ -8,7 +8,7 @@ import (
 	"vxgw/l2/frame"
 )
 
-func TestTagIsTold(t *testing.T) { bothWays(t, testTagIsTold) }
+func TestTagIsTold(t *testing.T) { allWays(t, testTagIsTold) }
 
 func testTagIsTold(t *testing.T, by way) {
 	for _, offload := range []string{"on", "off"} {
@@ -44,7 +44,7 @@ func testTagIsTold(t *testing.T, by way) {
 	}
 }
 
-func TestTagsThatStayInTheBytes(t *testing.T) { bothWays(t, testTagsThatStayInTheBytes) }
+func TestTagsThatStayInTheBytes(t *testing.T) { allWays(t, testTagsThatStayInTheBytes) }
 
 func testTagsThatStayInTheBytes(t *testing.T, by way) {
 	a, b := newPair(t, by)
@@ -98,7 +98,7 @@ func testTaggedUnfinishedChecksum(t *testing.T, by way) {
 	}
 }
 
-func TestTaggedSuperframe(t *testing.T) { bothWays(t, testTaggedSuperframe) }
+func TestTaggedSuperframe(t *testing.T) { allWays(t, testTaggedSuperframe) }
 
 func testTaggedSuperframe(t *testing.T, by way) {
 	a, b := newPair(t, by)

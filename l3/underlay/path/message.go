@@ -231,24 +231,44 @@ type neighbour struct {
 // (NUD_VALID in include/net/neighbour.h).
 const neighbourKnown = unix.NUD_PERMANENT | unix.NUD_NOARP | unix.NUD_REACHABLE | unix.NUD_PROBE | unix.NUD_STALE | unix.NUD_DELAY
 
+// station is what the kernel knows of a neighbour.
+type station struct {
+	mac frame.MAC
+
+	// kept says that somebody else looks after it: who entered it for good, a
+	// routing daemon, or the kernel by itself.
+	kept bool
+}
+
+// What is not in golang.org/x/sys/unix of linux/neighbour.h.
+const (
+	ndaFlagsExt   = 15
+	ntfExtManaged = 1
+)
+
 // parseNeighbour reads an RTM_NEWNEIGH or RTM_DELNEIGH (struct ndmsg: family,
-// 3 bytes of padding, ifindex, state, flags, type). mac is zero where there is
+// 3 bytes of padding, ifindex, state, flags, type). Its mac is zero where there is
 // none to send to.
-func parseNeighbour(b []byte) (n neighbour, mac frame.MAC, ok bool) {
+func parseNeighbour(b []byte) (n neighbour, s station, ok bool) {
 	if len(b) < unix.SizeofNdMsg || b[0] != unix.AF_INET && b[0] != unix.AF_INET6 {
-		return neighbour{}, frame.MAC{}, false
+		return neighbour{}, station{}, false
 	}
 	n.index = int(int32(binary.NativeEndian.Uint32(b[4:])))
+	var mac frame.MAC
+	managed := false
 	for typ, v := range attrs(b[unix.SizeofNdMsg:]) {
 		switch typ {
 		case unix.NDA_DST:
 			n.addr = v.addr()
 		case unix.NDA_LLADDR:
 			mac = v.mac()
+		case ndaFlagsExt:
+			managed = v.uint32()&ntfExtManaged != 0
 		}
 	}
-	if binary.NativeEndian.Uint16(b[8:])&neighbourKnown == 0 {
-		mac = frame.MAC{}
+	state, flags := binary.NativeEndian.Uint16(b[8:]), b[10]
+	if state&neighbourKnown != 0 && !mac.IsZero() {
+		s = station{mac, managed || state&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0 || flags&unix.NTF_EXT_LEARNED != 0}
 	}
-	return n, mac, n.index > 0 && n.addr.IsValid()
+	return n, s, n.index > 0 && n.addr.IsValid()
 }

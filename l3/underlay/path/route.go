@@ -81,7 +81,7 @@ func (m *Monitor) describe(dst netip.Addr, r *netlink.Route) (Path, error) {
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	p.MAC = m.state.neighbours[neighbour{p.LinkIndex, hop}]
+	p.MAC = m.state.neighbours[neighbour{p.LinkIndex, hop}].mac
 	return p, nil
 }
 
@@ -117,7 +117,9 @@ func (m *Monitor) linkByIndex(index int) (Link, error) {
 // than itself. It then asks those that it has not heard of for a while whether
 // they are still there (Neighbour Unreachability Detection, RFC 4861 section 7.3,
 // which Linux has for ARP too), and a neighbour that it does not know it looks
-// for. The error wraps unix.EPERM without CAP_NET_ADMIN.
+// for. Those that somebody else looks after are left alone: to use a neighbour that
+// was entered for good makes the kernel forget it. The error wraps unix.EPERM
+// without CAP_NET_ADMIN.
 func (m *Monitor) Confirm(inUse []Neighbour) error {
 	m.requests.RLock()
 	defer m.requests.RUnlock()
@@ -126,6 +128,9 @@ func (m *Monitor) Confirm(inUse []Neighbour) error {
 	}
 	var errs []error
 	for _, n := range inUse {
+		if m.isKept(n) {
+			continue
+		}
 		err := m.handle.NeighSet(&netlink.Neigh{
 			LinkIndex: n.Interface, Family: family(n.Addr), IP: n.Addr.AsSlice(), Flags: netlink.NTF_USE, State: unix.NUD_NONE,
 		})
@@ -134,6 +139,12 @@ func (m *Monitor) Confirm(inUse []Neighbour) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (m *Monitor) isKept(n Neighbour) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.state.neighbours[neighbour{n.Interface, n.Addr}].kept
 }
 
 func family(a netip.Addr) int {

@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"vxgw/l2/frame"
 )
 
 // state is what is known of the host. It reads messages and asks nobody, so
@@ -17,7 +15,7 @@ type state struct {
 	devices    map[int]device
 	names      map[string]int
 	held       map[address]struct{}
-	neighbours map[neighbour]frame.MAC
+	neighbours map[neighbour]station // those that have a MAC
 
 	// downs is where Downs of a device that appears begins: above that of any
 	// that has gone. One that comes back from another namespace keeps its
@@ -31,7 +29,7 @@ func newState() *state {
 		devices:    make(map[int]device),
 		names:      make(map[string]int),
 		held:       make(map[address]struct{}),
-		neighbours: make(map[neighbour]frame.MAC),
+		neighbours: make(map[neighbour]station),
 	}
 }
 
@@ -60,11 +58,11 @@ func (s *state) apply(typ uint16, b []byte) effect {
 			changed = s.setAddress(a, usable && typ == unix.RTM_NEWADDR)
 		}
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
-		if n, mac, ok := parseNeighbour(b); ok {
+		if n, is, ok := parseNeighbour(b); ok {
 			if typ == unix.RTM_DELNEIGH {
-				mac = frame.MAC{}
+				is = station{}
 			}
-			changed = s.setNeighbour(n, mac)
+			changed = s.setNeighbour(n, is)
 		}
 	case unix.RTM_NEWQDISC, unix.RTM_DELQDISC:
 		if index, kind, ok := parseRootQdisc(b); ok {
@@ -156,14 +154,14 @@ func (s *state) setAddress(a address, held bool) (changed bool) {
 	return held != was
 }
 
-func (s *state) setNeighbour(n neighbour, mac frame.MAC) (changed bool) {
+func (s *state) setNeighbour(n neighbour, is station) (changed bool) {
 	was := s.neighbours[n]
-	if mac.IsZero() {
+	if is.mac.IsZero() {
 		delete(s.neighbours, n)
 	} else {
-		s.neighbours[n] = mac
+		s.neighbours[n] = is
 	}
-	return mac != was
+	return is.mac != was.mac
 }
 
 // replace takes in a dump of everything: what is not in it is gone.

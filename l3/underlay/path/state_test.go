@@ -230,6 +230,36 @@ func TestNeighbourIsForgottenWhenItFails(t *testing.T) {
 	}
 }
 
+func TestNeighbourThatSomebodyElseKeeps(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		state uint16
+		flags uint8
+		ext   uint32
+		want  station
+	}{
+		{"reachable", unix.NUD_REACHABLE, 0, 0, station{macA, false}},
+		{"stale", unix.NUD_STALE, 0, 0, station{macA, false}},
+		{"in use", unix.NUD_STALE, unix.NTF_USE, 0, station{macA, false}},
+		{"a router", unix.NUD_REACHABLE, unix.NTF_ROUTER, 0, station{macA, false}},
+		{"for good", unix.NUD_PERMANENT, 0, 0, station{macA, true}},
+		{"without ARP", unix.NUD_NOARP, 0, 0, station{macA, true}},
+		{"by a daemon", unix.NUD_REACHABLE, unix.NTF_EXT_LEARNED, 0, station{macA, true}},
+		{"by the kernel", unix.NUD_REACHABLE, 0, ntfExtManaged, station{macA, true}},
+		{"by the kernel, which cannot find it", unix.NUD_FAILED, 0, ntfExtManaged, station{}},
+	} {
+		b := append([]byte{unix.AF_INET, 0, 0, 0}, u32(5)...)
+		b = binary.NativeEndian.AppendUint16(b, c.state)
+		b = append(b, c.flags, 0)
+		b = append(b, attribute(unix.NDA_DST, 192, 0, 2, 2)...)
+		b = append(b, attribute(unix.NDA_LLADDR, macA[:]...)...)
+		b = append(b, attribute(ndaFlagsExt, u32(c.ext)...)...)
+		if _, is, ok := parseNeighbour(b); !ok || is != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, is, c.want)
+		}
+	}
+}
+
 func TestVXLANInfo(t *testing.T) {
 	port := attribute(unix.IFLA_VXLAN_PORT, 0x12, 0xb5)
 	local6 := attribute(unix.IFLA_VXLAN_LOCAL6, make([]byte, 16)...)
@@ -347,9 +377,9 @@ func consistent(s *state) error {
 			return fmt.Errorf("device %d cannot be found as %q", index, d.Name)
 		}
 	}
-	for n, mac := range s.neighbours {
-		if mac.IsZero() || !n.addr.IsValid() {
-			return fmt.Errorf("neighbour %+v is %v", n, mac)
+	for n, is := range s.neighbours {
+		if is.mac.IsZero() || !n.addr.IsValid() {
+			return fmt.Errorf("neighbour %+v is %+v", n, is)
 		}
 	}
 	return nil
