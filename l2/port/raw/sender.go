@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vxgw/l2/frame"
 	"vxgw/l2/mmsg"
 )
 
@@ -36,28 +37,24 @@ func OpenSender(index int, express bool) (*Sender, error) {
 	}
 	setBuffer(s, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, DefaultBuffer)
 	if express {
-		if mtu, err := s.mtu(); err == nil {
+		if mtu, errno := mtuOf(s.fd, index); errno == 0 {
 			s.express, _ = openExpress(index, mtu) // the socket will do
 		}
 	}
 	return s, nil
 }
 
-// mtu asks for the MTU of the device.
-func (s *Sender) mtu() (mtu int, err error) {
-	err = control(s, func(fd int) error {
-		// struct ifreq: the name, and the index or the MTU behind it.
-		var req [unix.IFNAMSIZ + 24]byte
-		binary.NativeEndian.PutUint32(req[unix.IFNAMSIZ:], uint32(s.index))
-		for _, call := range [...]uintptr{unix.SIOCGIFNAME, unix.SIOCGIFMTU} {
-			if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), call, uintptr(unsafe.Pointer(&req[0]))); errno != 0 {
-				return os.NewSyscallError("ioctl", errno)
-			}
+// mtuOf asks for the MTU of the device with an index.
+func mtuOf(fd, index int) (int, unix.Errno) {
+	// struct ifreq: the name, and the index or the MTU behind it.
+	var req [unix.IFNAMSIZ + 24]byte
+	binary.NativeEndian.PutUint32(req[unix.IFNAMSIZ:], uint32(index))
+	for _, call := range [...]uintptr{unix.SIOCGIFNAME, unix.SIOCGIFMTU} {
+		if _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), call, uintptr(unsafe.Pointer(&req[0]))); errno != 0 {
+			return 0, errno
 		}
-		mtu = int(int32(binary.NativeEndian.Uint32(req[unix.IFNAMSIZ:])))
-		return nil
-	})
-	return mtu, err
+	}
+	return int(int32(binary.NativeEndian.Uint32(req[unix.IFNAMSIZ:]))), 0
 }
 
 func openSender(index int) (*Sender, error) {
@@ -118,7 +115,32 @@ func (s *Sender) sendExpress(msgs []mmsg.Msg) int {
 	if s.express == nil || IsHeard(s.index) {
 		return 0
 	}
+	if !s.passes(msgs) {
+		return 0
+	}
 	return s.express.send(msgs)
+}
+
+// alwaysPasses is the longest frame that the MTU is not asked for, in bytes: an
+// underlay that takes less carries no traffic at all.
+const alwaysPasses = 256
+
+// passes reports whether the device's MTU is still what it was when the express was
+// made, or no message is so long that it matters. Whoever follows the host's links
+// hears of a lower one a moment later, and until then the device would drop frames
+// without a word. It needs mu.
+func (s *Sender) passes(msgs []mmsg.Msg) bool {
+	for i := range msgs {
+		n := 0
+		for _, v := range unsafe.Slice(msgs[i].Hdr.Iov, msgs[i].Hdr.Iovlen) {
+			n += int(v.Len)
+		}
+		if n > alwaysPasses {
+			mtu, errno := mtuOf(s.fd, s.index)
+			return errno == 0 && min(expressSlot, mtu+frame.HeaderLen) >= s.express.longest
+		}
+	}
+	return true
 }
 
 // Close ends the Sender. A second Close does nothing.
