@@ -499,22 +499,7 @@ func TestNoAllocationsOfBoth(t *testing.T) {
 	for i := range out {
 		out[i] = flowFrame(uint32(i), i%3 == 0)
 	}
-	bufs := frame.NewBuffers(port.BatchSize, 2000)
-	per := testing.AllocsPerRun(200, func() {
-		if err := a.WriteBatch(out); err != nil {
-			t.Fatal(err)
-		}
-		for got := 0; got < len(out); {
-			n, err := b.ReadBatch(bufs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got += n
-		}
-	})
-	if per != 0 {
-		t.Errorf("%v allocations", per)
-	}
+	allocatesNothing(t, a, b, out)
 }
 
 // TestWithoutRing: what a ring lacks is said, and every frame comes by the socket.

@@ -59,7 +59,7 @@ func (p *Port) write(s *sending, out []frame.Out) error {
 	if s.n == 0 {
 		return err
 	}
-	s.send(p.tx)
+	s.send(p.tx, p.CarriesOffload())
 	if s.errno != 0 && p.closed.Load() {
 		return net.ErrClosed
 	}
@@ -87,26 +87,31 @@ func (s *sending) load(out []frame.Out, vnet bool) (err error) {
 }
 
 func (s *sending) add(o *frame.Out, vnet bool) {
-	iovs := &s.iovs[s.n]
-	iovs[1].Base = &o.Bytes[0]
-	iovs[1].SetLen(len(o.Bytes))
-	h := &s.msgs[s.n].Hdr
-	if vnet {
-		h.Iov = &iovs[0]
-		h.SetIovlen(2)
-	} else {
-		h.Iov = &iovs[1]
-		h.SetIovlen(1)
-	}
+	data := &s.iovs[s.n][1]
+	data.Base = &o.Bytes[0]
+	data.SetLen(len(o.Bytes))
 	s.frames[s.n] = o
 	s.n++
+	s.shape(s.n-1, s.n, vnet)
+}
+
+// shape makes the messages in a range ones with virtio-net headers, or without.
+func (s *sending) shape(from, to int, vnet bool) {
+	for i := from; i < to; i++ {
+		h, iovs := &s.msgs[i].Hdr, s.iovs[i][1:]
+		if vnet {
+			iovs = s.iovs[i][:]
+		}
+		h.Iov = &iovs[0]
+		h.SetIovlen(len(iovs))
+	}
 }
 
 // send sends the messages. The kernel stops at the first that fails; the others
 // are sent all the same, unless the failure is theirs as well.
-func (s *sending) send(tx *Sender) {
+func (s *sending) send(tx *Sender, vnet bool) {
 	for next := 0; next < s.n; {
-		n, errno := s.sendFrom(tx, next)
+		n, errno := s.sendFrom(tx, next, vnet)
 		if errno == 0 {
 			for i := next; i < next+n; i++ {
 				s.frames[i].Status = frame.Sent
@@ -133,30 +138,23 @@ func (s *sending) send(tx *Sender) {
 
 // sendFrom sends messages from the given one on, by the express up to the first
 // that leaves something to be done, or else by the packet socket.
-func (s *sending) sendFrom(tx *Sender, next int) (int, unix.Errno) {
+//
+// The express takes no virtio-net headers, and the packet socket those that it was
+// opened with: vnet.
+func (s *sending) sendFrom(tx *Sender, next int, vnet bool) (int, unix.Errno) {
 	end := next
 	for end < s.n && s.frames[end].Offload.None() {
 		end++
 	}
-	if n := tx.sendPlain(s, next, end); n > 0 {
-		return n, 0
-	}
-	return tx.sendRaw(s.msgs[next:s.n])
-}
-
-// plain makes the messages in a range ones without virtio-net headers, or with
-// them again.
-func (s *sending) plain(from, to int, is bool) {
-	for i := from; i < to; i++ {
-		h := &s.msgs[i].Hdr
-		if is {
-			h.Iov = &s.iovs[i][1]
-			h.SetIovlen(1)
-		} else {
-			h.Iov = &s.iovs[i][0]
-			h.SetIovlen(2)
+	if end > next && tx.byExpress() {
+		s.shape(next, end, false)
+		n := tx.sendExpress(s.msgs[next:end])
+		s.shape(next+n, end, vnet)
+		if n > 0 {
+			return n, 0
 		}
 	}
+	return tx.sendRaw(s.msgs[next:s.n])
 }
 
 // settle gives the messages from the given one on the same status.

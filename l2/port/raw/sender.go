@@ -74,29 +74,26 @@ func openSender(index int) (*Sender, error) {
 // than all without an error are for the next call. A message whose Len is
 // mmsg.Lost is one of them, and was dropped by the device. It never waits.
 func (s *Sender) Send(msgs []mmsg.Msg) (int, unix.Errno) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.fd < 0 {
-		return 0, unix.ENETDOWN
+	if s.byExpress() {
+		if n := s.sendExpress(msgs); n > 0 {
+			return n, 0
+		}
 	}
-	if n := s.sendExpress(msgs); n > 0 {
-		return n, 0
-	}
-	return mmsg.Send(uintptr(s.fd), msgs)
+	return s.sendRaw(msgs)
 }
 
-// sendPlain sends messages in a range of s, none of which leaves anything to be
-// done, by the express, and returns how many it took.
-func (s *Sender) sendPlain(b *sending, from, to int) int {
-	if from == to || s.express == nil || IsHeard(s.index) {
-		return 0
-	}
+// byExpress reports whether frames that leave nothing to be done go by the express.
+func (s *Sender) byExpress() bool { return s.express != nil && !IsHeard(s.index) }
+
+// sendExpress sends messages by the express, which there must be, from the first
+// on, and returns how many it took.
+func (s *Sender) sendExpress(msgs []mmsg.Msg) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	b.plain(from, to, true)
-	n := s.sendExpress(b.msgs[from:to])
-	b.plain(from+n, to, false)
-	return n
+	if s.fd < 0 || !s.passes(msgs) {
+		return 0
+	}
+	return s.express.send(msgs)
 }
 
 // sendRaw is Send by the packet socket alone.
@@ -107,18 +104,6 @@ func (s *Sender) sendRaw(msgs []mmsg.Msg) (int, unix.Errno) {
 		return 0, unix.ENETDOWN
 	}
 	return mmsg.Send(uintptr(s.fd), msgs)
-}
-
-// sendExpress sends messages by the express from the first on, and returns how
-// many it took. It needs mu.
-func (s *Sender) sendExpress(msgs []mmsg.Msg) int {
-	if s.express == nil || IsHeard(s.index) {
-		return 0
-	}
-	if !s.passes(msgs) {
-		return 0
-	}
-	return s.express.send(msgs)
 }
 
 // alwaysPasses is the longest frame that the MTU is not asked for, in bytes: an
