@@ -33,26 +33,33 @@ func sameHop(a, b *underlay.Hop) bool { return a == b || a != nil && b != nil &&
 // doubts an answer after some 30 seconds (RFC 4861 section 10).
 const confirmEvery = 10
 
-// useHops remembers which neighbours packets are sent to directly, and which
-// interfaces by. Of fresh paths alone it only learns of more.
+// useHops remembers which neighbours packets are sent to directly. Of fresh paths
+// alone it only learns of more.
 func (g *Gateway) useHops(w pathWork, inUse map[path.Neighbour]struct{}) {
 	p := &g.paths
+	was := p.links()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if w == freshPaths {
 		maps.Copy(inUse, p.inUse)
 	}
 	p.inUse = inUse
-	var links []int
-	for n := range inUse {
+	p.mu.Unlock()
+	if !slices.Equal(was, p.links()) {
+		g.nudge()
+	}
+}
+
+// links returns the interfaces that packets are put on directly, in order.
+func (p *paths) links() (links []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n := range p.inUse {
 		if !slices.Contains(links, n.Interface) {
 			links = append(links, n.Interface)
 		}
 	}
 	slices.Sort(links)
-	if was := p.links.Swap(&links); was == nil || !slices.Equal(*was, links) {
-		g.nudge()
-	}
+	return links
 }
 
 // confirmHops tells the host's stack which next hops are in use.
@@ -71,10 +78,7 @@ func (g *Gateway) reconcileLinks() {
 	if g.up.dev == nil || !g.config().Underlay.Bypass {
 		return
 	}
-	var use []int
-	if links := g.paths.links.Load(); links != nil {
-		use = slices.Clone(*links)
-	}
+	use := g.paths.links()
 	if l, why := g.holder(); why == "" && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
 		use = append(use, l.Index)
 	}

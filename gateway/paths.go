@@ -32,9 +32,6 @@ type paths struct {
 	kick   chan struct{}
 	narrow map[narrow]string // what was warned of; the task's own
 
-	// links are the interfaces that packets are to be put on directly.
-	links atomic.Pointer[[]int]
-
 	mu    sync.Mutex                  // guards inUse
 	inUse map[path.Neighbour]struct{} // that packets go to past the host's stack
 }

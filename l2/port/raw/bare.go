@@ -43,9 +43,9 @@ func (b *bare) Control(f func(fd uintptr)) error {
 	return nil
 }
 
-// drops returns how many frames there was no room for since the last call.
-func (b *bare) drops() (n uint64, err error) {
-	err = control(b, func(fd int) error {
+// drops returns how many frames a socket had no room for since the last call.
+func drops(s socket) (n uint64, err error) {
+	err = control(s, func(fd int) error {
 		s, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS) // resets them
 		if err != nil {
 			return os.NewSyscallError("get PACKET_STATISTICS", err)

@@ -414,16 +414,12 @@ func (in *intake) settle(n, taken int) {
 
 // overflows returns how many frames there was no room for since the last call.
 func (in *intake) overflows() (uint64, error) {
+	n, err := drops(in.rest.raw)
 	if in.ring == nil {
-		s, err := in.rest.conn.Stats() // reading the counters resets them
-		if err != nil {
-			return 0, err
-		}
-		return uint64(s.Drops), nil
+		return n, err
 	}
-	a, aErr := in.ringSock.drops()
-	b, bErr := in.restSock.drops()
-	return a + b, errors.Join(aErr, bErr)
+	k, ringErr := drops(in.ringSock)
+	return n + k, errors.Join(err, ringErr)
 }
 
 func (in *intake) wake() {
