@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
 	"vxgw/gateway/xdp"
 )
 
@@ -64,4 +67,17 @@ func Divert(index int, vtep netip.AddrPort, room int) (ring, rest int, stop func
 		return 0, 0, nil, err
 	}
 	return d.Split.Ring.FD(), d.Split.Rest.FD(), d.Close, nil
+}
+
+// Attached counts the programs at TCX of a device in the calling thread's network
+// namespace, on its way in and on its way out.
+func Attached(index int) (n int, err error) {
+	for _, at := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+		r, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: at})
+		if err != nil {
+			return 0, err
+		}
+		n += len(r.Programs)
+	}
+	return n, nil
 }

@@ -294,7 +294,7 @@ func TestMalformed(t *testing.T) {
 		{name: "to 255.255.255.255", packet: toAll(to("255.255.255.255")), drop: ignored},
 		{name: "to a group that was not joined", packet: to("239.1.1.1"), drop: ignored},
 		{name: "to 127.0.0.1", packet: to("127.0.0.1"), drop: ignored},
-		{name: "from the gateway's own address", packet: as("192.0.2.17"), drop: "vtep_not_allowed"},
+		{name: "from the gateway's own address", packet: as("192.0.2.17"), drop: "outer_malformed"},
 		{name: "from 127.0.0.1", packet: as("127.0.0.1"), drop: "outer_malformed"},
 		{name: "from 0.0.0.0", packet: as("0.0.0.0"), drop: "outer_malformed"},
 		{name: "from 255.255.255.255", packet: as("255.255.255.255"), drop: "outer_malformed"},

@@ -339,3 +339,19 @@ func stats(l netlink.Link) Stats {
 		TxPackets: s.TxPackets, TxBytes: s.TxBytes, TxDropped: s.TxDropped, TxErrors: s.TxErrors,
 	}
 }
+
+// Promiscuity returns how often the devices of the namespace were asked to be
+// promiscuous, less how often not any more.
+func (n *NS) Promiscuity() (total int, err error) {
+	err = n.request(func(h *netlink.Handle) error {
+		links, err := h.LinkList()
+		for _, l := range links {
+			total += l.Attrs().Promisc
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("%v: promiscuity: %w", n, err)
+	}
+	return total, nil
+}

@@ -170,7 +170,7 @@ func (s *sending) useFraming() *framing {
 func (s *sending) frame(c *conn, d *underlay.Datagram, n int, link Link) {
 	f := s.useFraming()
 	if f.n == len(f.msgs) || f.n > 0 && f.link != link {
-		s.sendFrames()
+		s.sendFrames(c)
 	}
 	f.link = link
 	var sum uint16
@@ -192,8 +192,10 @@ func (s *sending) frame(c *conn, d *underlay.Datagram, n int, link Link) {
 }
 
 // sendFrames sends what is queued. The kernel stops at the first that fails, and
-// the others are sent all the same, unless the failure is theirs as well.
-func (s *sending) sendFrames() {
+// the others are sent all the same, unless the failure is theirs as well: of a link
+// that is down, gone or given up they are left to the stack, which may know
+// another way.
+func (s *sending) sendFrames(c *conn) {
 	f := s.framing
 	for next := 0; next < f.n; {
 		n, errno := f.link.Send(f.msgs[next:f.n])
@@ -206,6 +208,12 @@ func (s *sending) sendFrames() {
 			}
 			next += n
 			continue
+		}
+		if status(errno) == frame.Down {
+			for _, d := range f.dgrams[next:f.n] {
+				s.add(&c.headers, d, len(d.Head)+len(d.Body))
+			}
+			break
 		}
 		s.refused(f.dgrams[next], errno)
 		next++

@@ -55,7 +55,7 @@ func (c *conn) WriteBatch(dgrams []underlay.Datagram) error {
 		n := min(len(dgrams), underlay.BatchSize)
 		s.load(c, dgrams[:n])
 		if s.framing != nil && s.framing.n > 0 {
-			s.sendFrames()
+			s.sendFrames(c)
 		}
 		if s.n > 0 {
 			// Control, unlike Write, lets any number in at a time.

@@ -26,7 +26,7 @@ func (s *sending) whole(c *conn, d *underlay.Datagram, n int, link Link) {
 	}
 	f := s.useFraming()
 	if f.n > 0 {
-		s.sendFrames()
+		s.sendFrames(c)
 	}
 	h := &f.headers[0]
 	c.headers.writeFrame(h, d, n, 0, c.links)

@@ -117,10 +117,10 @@ func (w *wire) packet(p *underlay.Packet, b *frame.Buffer) bool {
 			return w.lies()
 		}
 		f, l4, pseudo = h, ip.IPv6HeaderLen, h.PseudoSum(ip.ProtoUDP, 0)
-		p.From, p.TOS = h.Src().Unmap(), h.TrafficClass()
+		p.From, p.TOS = h.Src(), h.TrafficClass()
 	}
 	u, ok := w.udp(f[l4:])
-	if !ok || !isHost(p.From) {
+	if !ok || !isHost(p.From) || p.From == w.cfg.Address {
 		return w.lies()
 	}
 	l4 += frame.HeaderLen
@@ -131,19 +131,29 @@ func (w *wire) packet(p *underlay.Packet, b *frame.Buffer) bool {
 	p.FromPort, p.Group, p.Interface, p.Fragmented, p.Noted = u.SrcPort(), netip.Addr{}, w.index, false, true
 	p.Buffer = frame.Buffer{Mem: b.Mem, Off: b.Off + l4 + ip.UDPHeaderLen, Len: len(u) - ip.UDPHeaderLen}
 	p.FullLen = p.Len
-	if b.Offload.GSO == frame.GSOUDP && !b.Offload.Tunnelled {
-		w.more, w.size, w.proto = p.Bytes(), int(b.Offload.SegmentSize), *p
-		return false
+	if size := int(b.Offload.SegmentSize); b.Offload.GSO == frame.GSOUDP && !b.Offload.Tunnelled {
+		if 0 < size && size < p.Len {
+			w.more, w.size, w.proto = p.Bytes(), size, *p
+			return false
+		}
+		return true // one datagram after all
 	}
 	p.Offload = inside(b.Offload, l4+ip.UDPHeaderLen)
 	return true
 }
 
 // isHost reports whether a host may send from an address: it is no group,
-// broadcast, loopback or unspecified address (RFC 1122 section 3.2.1.3, RFC 4291
-// section 2.5).
+// broadcast, loopback or unspecified address, nor one of "this network" or
+// IPv4-mapped (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5 and 2.7). The stack
+// takes neither those nor this host's own for a source.
 func isHost(a netip.Addr) bool {
-	return !a.IsMulticast() && !a.IsLoopback() && !a.IsUnspecified() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	switch {
+	case a.IsMulticast(), a.IsLoopback(), a.IsUnspecified(), a.Is4In6():
+		return false
+	case a.Is4():
+		return a.As4()[0] != 0 && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	}
+	return true
 }
 
 // udp returns the datagram that b starts with. On IPv6 Linux takes a length of
@@ -170,7 +180,7 @@ func (w *wire) udp(b []byte) (u ip.UDP, ok bool) {
 func (w *wire) sumOK(u ip.UDP, pseudo uint16, o frame.Offload, l4 int) bool {
 	switch {
 	case u.Checksum() == 0:
-		return w.cfg.Address.Is4() || w.cfg.ZeroChecksum6 || o.GSO != frame.GSONone
+		return w.cfg.Address.Is4() || w.cfg.ZeroChecksum6
 	case o.GSO != frame.GSONone, o.NeedsChecksum && int(o.ChecksumStart) == l4:
 		return true
 	case o.NeedsChecksum:
@@ -182,15 +192,19 @@ func (w *wire) sumOK(u ip.UDP, pseudo uint16, o frame.Offload, l4 int) bool {
 }
 
 // inside returns what is left undone in the inner frame, which starts at byte at
-// of the whole: a packet of a VTEP on this machine may be a TCP super-frame.
+// of the whole: a packet of a VTEP on this machine may be a super-frame. One that
+// nobody here can cut stays one.
 func inside(o frame.Offload, at int) frame.Offload {
 	at += vxlan.HeaderLen
-	if !o.NeedsChecksum || int(o.ChecksumStart) < at {
-		return frame.Offload{}
+	switch {
+	case o.NeedsChecksum && int(o.ChecksumStart) >= at:
+		o.ChecksumStart -= uint16(at)
+		o.Tunnelled = false
+		return o
+	case o.GSO != frame.GSONone:
+		return frame.Offload{GSO: frame.GSOOther}
 	}
-	o.ChecksumStart -= uint16(at)
-	o.Tunnelled = false
-	return o
+	return frame.Offload{}
 }
 
 // segment makes a packet of the next datagram of a super-frame.
