@@ -78,8 +78,9 @@ func (g *Gateway) reconcile() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.reconcileVLAN()
-	g.reconcilePorts()
+	// The way out first: frames come in from the moment that a port is open.
 	g.reconcileUplink()
+	g.reconcilePorts()
 	g.reconcileLinks()
 	g.reconcileGroups()
 }

@@ -81,8 +81,9 @@ func (p *process) MACs(ctx context.Context) (n int, err error) {
 
 func (p *process) Processes() []int { return []int{p.cmd.Process.Pid} }
 
-// patience is how long something may take that ought to be at once.
-const patience = 20 * time.Second
+// patience is how long something may take that ought to be at once, to open a
+// thousand ports included.
+const patience = time.Minute
 
 func (p *process) Stop() error {
 	var err error
