@@ -152,7 +152,7 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 	if (v.Heard != neigh.NoNews || v.Ask || v.Kind == forward.Answer) && !shut {
 		x.neighbour(v, f)
 	}
-	if v.Reason.AfterDestination() && !shut {
+	if v.Reason.AfterDestination() && !shut && v.Kind != forward.ToRouter && v.Kind != forward.Local {
 		x.destination(v, f)
 	}
 	if v.MTU > 0 {
@@ -176,6 +176,10 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 	case forward.Answer:
 		x.forwarded("answer")
 		x.copyToPort(in)
+	case forward.ToRouter:
+		x.route(v, in, f)
+	case forward.Local:
+		x.local(v, f)
 	}
 }
 
@@ -241,6 +245,15 @@ func (x *explainer) dropped(r forward.Reason) {
 }
 
 func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
+	x.floodPorts(v, in, f)
+	if in == forward.NoPortID {
+		x.step("no copy", "back into the overlay: split horizon")
+		return
+	}
+	x.floodVTEPs(v, f)
+}
+
+func (x *explainer) floodPorts(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	d := &x.s.Domains[v.Domain]
 	for _, out := range d.Ports {
 		switch r := x.s.Blocks(in, out, f.Dst().IsBPDU()); r {
@@ -251,11 +264,10 @@ func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
 			x.step("no copy", "to port %s: %s", x.s.Ports[out].Name, r.Meaning())
 		}
 	}
-	if in == forward.NoPortID {
-		x.step("no copy", "back into the overlay: split horizon")
-		return
-	}
-	for _, to := range d.Flood {
+}
+
+func (x *explainer) floodVTEPs(v forward.Verdict, f frame.Frame) {
+	for _, to := range x.s.Domains[v.Domain].Flood {
 		if x.s.Fits(to, len(f)) {
 			x.copyToVTEP(to, f)
 		} else {

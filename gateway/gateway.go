@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vxgw/config"
+	"vxgw/gateway/counters"
 	"vxgw/gateway/tables"
 )
 
@@ -24,7 +25,8 @@ type Gateway struct {
 	tables        *tables.Tables
 	encapsulation encapsulation
 	trouble       trouble
-	answers       answerLimit
+	answers       *counters.Limit // of ICMP errors for bridged frames
+	router        *router
 	kick          chan struct{} // look again; see nudge
 	paths         paths
 	pathMTUs      pathMTUs
@@ -55,7 +57,9 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		encapsulation: newEncapsulation(cfg),
 		kick:          make(chan struct{}, 1),
 		paths:         newPaths(),
+		answers:       counters.NewLimit(answersPerSecond),
 	}
+	g.router = newRouter(g)
 	g.cfg.Store(cfg)
 	g.trouble.log = log
 	for _, c := range cfg.Ports {

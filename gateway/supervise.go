@@ -26,9 +26,10 @@ func (g *Gateway) supervise(ctx context.Context) error {
 		return err
 	}
 	g.refreshPaths(allPaths)
-	var paths sync.WaitGroup
-	paths.Go(func() { g.followPaths(ctx) })
-	defer paths.Wait()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { g.followPaths(ctx) })
+	tasks.Go(func() { g.router.run(ctx) })
+	defer tasks.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()
 	}

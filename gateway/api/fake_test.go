@@ -30,6 +30,7 @@ type fake struct {
 	macs     iter.Seq[MACRow]
 	neigh    []NeighbourRow
 	routes   []RouteRow
+	vrfs     []VRFRow
 	drops    []DropRow
 	datapath []DatapathRow
 
@@ -40,7 +41,8 @@ func (f *fake) Name() string               { return "edge-1 <b>" }
 func (f *fake) Ports() []PortRow           { return f.ports }
 func (f *fake) VNIs() []VNIRow             { return f.vnis }
 func (f *fake) VTEPs() []VTEPRow           { return f.vteps }
-func (f *fake) Routes() []RouteRow         { return f.routes }
+func (f *fake) Routes() iter.Seq[RouteRow] { return slices.Values(f.routes) }
+func (f *fake) VRFs() []VRFRow             { return f.vrfs }
 func (f *fake) Drops() []DropRow           { return f.drops }
 func (f *fake) Neighbours() []NeighbourRow { return f.neigh }
 func (f *fake) Datapath() []DatapathRow    { return f.datapath }

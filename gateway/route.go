@@ -1,0 +1,339 @@
+package gateway
+
+import (
+	"net/netip"
+
+	"vxgw/gateway/counters"
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
+	"vxgw/l3/ip"
+	"vxgw/l3/nud"
+	"vxgw/l3/offload"
+)
+
+// routing is the L3 half of a worker: it carries out what Snapshot.Route decides.
+type routing struct {
+	gw      *Gateway
+	carrier *carrier   // of the same worker
+	tally   batchTally // of direction Route
+
+	now uint32 // of the batch at hand
+	run vrfRun
+	any bool // something is in the tally
+}
+
+// vrfRun sums up packets in a row that are routed in one VRF.
+type vrfRun struct {
+	vrf forward.VRFID
+	rx  counters.Tally // that came to be routed
+	tx  counters.Tally // that were
+}
+
+func (r *routing) snap() *forward.Snapshot { return r.carrier.tx.snap }
+
+// settle adds a batch to the counters.
+func (r *routing) settle() {
+	if !r.any {
+		return
+	}
+	r.endRun()
+	r.tally.settle(&r.gw.ledger, forward.Route)
+	r.any = false
+}
+
+func (r *routing) count(id forward.VRFID, size int) {
+	if r.run.vrf != id {
+		r.endRun()
+		r.run.vrf = id
+	}
+	r.run.rx.Add(size)
+	r.any = true
+}
+
+func (r *routing) endRun() {
+	if v := r.snap().VRFs; int(r.run.vrf) < len(v) {
+		r.run.rx.Rx(v[r.run.vrf].Traffic, r.now)
+		r.run.tx.Tx(v[r.run.vrf].Traffic)
+	}
+	r.run = vrfRun{}
+}
+
+// packet routes one frame that came in at a hop in a domain. It may be written to,
+// and so may the VXLAN header's room in front of it.
+func (r *routing) packet(b *frame.Buffer, d fdb.Domain, from fdb.Hop) {
+	to := r.snap().Route(d, b.Bytes(), r.now)
+	r.count(to.VRF, b.Len)
+	r.carryOut(b, d, from, &to)
+}
+
+func (r *routing) carryOut(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forward.Routed) {
+	switch to.Action {
+	case forward.RouteForward:
+		r.forward(b, d, from, to)
+	case forward.RouteResolve:
+		r.resolve(b, d, from, to)
+	case forward.RouteEcho:
+		r.echo(b, d, to)
+	case forward.RouteLocal:
+		r.tally.verdict(forward.Verdict{Kind: forward.Local})
+		r.gw.router.do(job{kind: jobReply, domain: d, from: from, frame: b.Bytes()})
+	default:
+		r.tally.drop(to.Reason)
+		if to.Telling {
+			r.tell(b.Bytes(), d, to.Tell, 0, to)
+		}
+	}
+}
+
+// forward sends a packet on in another domain, or in the same one. What is too
+// long for the way is cut, or its sender told, before anything of it is changed.
+func (r *routing) forward(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forward.Routed) {
+	f, s := b.Bytes(), r.snap()
+	in := forward.NoPortID
+	if p, isPort := forward.HopPort(from); isPort && d == to.Domain {
+		in = p
+	}
+	v := s.FromGateway(to.Domain, in, to.MAC, forward.Input{Frame: f, Size: wireSize(f, b.Offload)}, r.now)
+	if v.MTU > 0 && from != forward.OwnHop && r.tooBig(b, d, to, &v) {
+		return
+	}
+	r.tally.verdict(v)
+	if v.Kind == forward.Drop {
+		return
+	}
+	r.run.tx.Add(len(f))
+	rewrite(f, to.MAC, s.Domains[to.Domain].Gateway)
+	r.carrier.fromGateway(v, b)
+}
+
+// rewrite makes a frame one of the gateway's, a hop further on.
+func rewrite(f frame.Frame, to, from frame.MAC) {
+	copy(f[0:6], to[:])
+	copy(f[6:12], from[:])
+	if f.Type() == frame.TypeIPv4 {
+		ip.IPv4(f.Payload()).DecrementTTL()
+	} else {
+		ip.IPv6(f.Payload()).DecrementHopLimit()
+	}
+}
+
+// tooBig deals with a packet that is too long for the way it is to go, or one of
+// them, and reports whether that is all: a flood goes where it fits, and its
+// sender is told all the same.
+func (r *routing) tooBig(b *frame.Buffer, d fdb.Domain, to *forward.Routed, v *forward.Verdict) bool {
+	f := frame.Frame(b.Bytes())
+	if f.Type() == frame.TypeIPv4 && !ip.IPv4(f.Payload()).DontFragment() {
+		return v.Kind == forward.Drop && r.fragment(b, to, v)
+	}
+	r.tell(f, d, ip.FragmentationNeeded, v.MTU, to)
+	if v.Kind != forward.Drop {
+		return false
+	}
+	r.tally.drop(forward.TooBig)
+	return true
+}
+
+// fragment cuts a packet that allows it into what fits (RFC 1812 section 5.2.6),
+// and reports false where it cannot be cut. It counts as one packet.
+func (r *routing) fragment(b *frame.Buffer, to *forward.Routed, v *forward.Verdict) bool {
+	segments := [][]byte{b.Bytes()}
+	switch {
+	case b.Offload.GSO != frame.GSONone:
+		cut, ok := r.carrier.cut(b.Bytes(), b.Offload)
+		if !ok {
+			return false
+		}
+		segments = segments[:0]
+		for _, s := range cut {
+			segments = append(segments, append(append([]byte(nil), s.Head[vxlanHeader:]...), s.Body...))
+		}
+	case b.Offload.NeedsChecksum && !offload.FinishChecksum(b.Bytes(), b.Offload):
+		return false
+	}
+	for _, s := range segments {
+		x, ok := ip.Fragments(s, v.MTU)
+		if !ok {
+			return false
+		}
+		for {
+			part := newOwn(v.MTU + frame.HeaderLen)
+			part.Len = x.Next(part.Bytes())
+			if part.Len == 0 {
+				break
+			}
+			rewrite(part.Bytes(), to.MAC, r.snap().Domains[to.Domain].Gateway)
+			r.send(to.Domain, &part)
+		}
+	}
+	r.run.tx.Add(b.Len)
+	r.tally.verdict(forward.Verdict{Kind: forward.ToPort})
+	return true
+}
+
+// resolve holds a packet until its neighbour's MAC is known.
+func (r *routing) resolve(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forward.Routed) {
+	hosts := r.gw.tables.Hosts()
+	is := hosts.Resolve(to.Domain, to.Neighbour, nud.Packet{Bytes: b.Bytes(), Offload: b.Offload, Domain: d, From: from}, r.now)
+	switch {
+	case is.OK:
+		to.Action, to.MAC = forward.RouteForward, is.MAC
+		r.forward(b, d, from, to)
+		return
+	case is.Held:
+		r.tally.verdict(forward.Verdict{Kind: forward.Hold})
+	default:
+		r.tally.drop(forward.NeighbourUnresolved)
+	}
+	if is.Displaced {
+		r.tally.lose(forward.NeighbourUnresolved)
+	}
+	if is.Ask {
+		r.ask(to.Domain, to.Neighbour, frame.MAC{})
+	}
+}
+
+// release routes packets that waited for a neighbour.
+func (r *routing) release(waiting []nud.Packet) {
+	for i := range waiting {
+		p := &waiting[i]
+		b := newOwn(len(p.Bytes))
+		copy(b.Bytes(), p.Bytes)
+		b.Offload = p.Offload
+		r.gw.ledger.released.Add(1)
+		if p.From == forward.OwnHop {
+			r.own(&b, p.Domain)
+			continue
+		}
+		if int(p.Domain) >= len(r.snap().Domains) {
+			r.tally.drop(forward.NoGateway)
+			continue
+		}
+		r.packet(&b, p.Domain, p.From)
+	}
+}
+
+// own routes a packet of the gateway's own, in the VRF of a domain of its.
+func (r *routing) own(b *frame.Buffer, d fdb.Domain) {
+	s := r.snap()
+	irb := s.Domains[d].IRB
+	if irb == nil {
+		r.tally.drop(forward.NoGateway)
+		return
+	}
+	dst, packet := destination(b.Bytes())
+	to := s.RouteOwn(irb.VRF, packet, dst, r.now)
+	r.any = true
+	r.carryOut(b, d, forward.OwnHop, &to)
+}
+
+// echo answers an echo request for an address of the gateway's.
+func (r *routing) echo(b *frame.Buffer, d fdb.Domain, to *forward.Routed) {
+	if !b.Offload.None() || !ip.TurnEcho(b.Bytes(), to.From) {
+		r.tally.drop(forward.NotServed)
+		return
+	}
+	r.tally.verdict(forward.Verdict{Kind: forward.Local})
+	r.send(d, b)
+}
+
+// tell answers a packet with an ICMP error, the way that it came.
+func (r *routing) tell(f []byte, d fdb.Domain, e ip.Error, mtu int, to *forward.Routed) {
+	irb := r.snap().Domains[d].IRB
+	if irb == nil || !irb.Errors.Allow(r.now) {
+		return
+	}
+	b := newOwn(ip.ErrorLen)
+	if b.Len = ip.PutError(b.Bytes(), f, e, mtu, to.From); b.Len > 0 {
+		r.tally.answer()
+		r.any = true
+		r.send(d, &b)
+	}
+}
+
+// local deals with a frame for the gateway itself that needs no routing.
+func (r *routing) local(v forward.Verdict, b *frame.Buffer, from fdb.Hop) {
+	if !v.Heed {
+		r.gw.router.do(job{kind: jobRequest, domain: v.Domain, from: from, frame: b.Bytes()})
+		return
+	}
+	if !v.Reply {
+		return
+	}
+	out := newOwn(neigh.AnswerLen)
+	if out.Len = neigh.PutGatewayAnswer(out.Bytes(), b.Bytes(), r.snap().Domains[v.Domain].Gateway); out.Len > 0 {
+		r.send(v.Domain, &out)
+	}
+}
+
+// heed learns from an ARP or ND frame who has which address.
+func (r *routing) heed(v forward.Verdict, f frame.Frame) {
+	m, ok := nud.Read(f)
+	if !ok {
+		return
+	}
+	m.ToUs = v.Kind == forward.Local
+	h := r.gw.tables.Hosts().Hear(v.Domain, m, r.now)
+	if h.Changed == nud.Moved {
+		r.gw.log.Debug("a neighbour has moved to another MAC", "vni", r.snap().Domains[v.Domain].VNI, "address", m.Addr, "mac", h.MAC)
+	}
+	if len(h.Released) > 0 {
+		r.any = true
+		r.release(h.Released)
+	}
+}
+
+// ask sends an ARP request or a neighbour solicitation: to everybody, or to one
+// station that is asked whether it is still there.
+func (r *routing) ask(d fdb.Domain, a netip.Addr, station frame.MAC) {
+	dom := &r.snap().Domains[d]
+	if dom.IRB == nil {
+		return
+	}
+	from := dom.IRB.From(a)
+	b := newOwn(max(neigh.ARPRequestLen, neigh.SolicitationLen))
+	switch {
+	case !from.IsValid():
+		return
+	case a.Is4() && station.IsZero():
+		b.Len = neigh.PutARPRequest(b.Bytes(), dom.Gateway, from, a, frame.Broadcast)
+	case a.Is4():
+		b.Len = neigh.PutARPRequest(b.Bytes(), dom.Gateway, from, a, station)
+	default:
+		b.Len = neigh.PutSolicitation(b.Bytes(), dom.Gateway, from, a, station)
+	}
+	r.send(d, &b)
+}
+
+// send sends a frame of the gateway's own into a domain.
+func (r *routing) send(d fdb.Domain, b *frame.Buffer) {
+	f := frame.Frame(b.Bytes())
+	v := r.snap().FromGateway(d, forward.NoPortID, f.Dst(), forward.Input{Frame: f, Size: wireSize(f, b.Offload)}, r.now)
+	r.carrier.fromGateway(v, b)
+}
+
+// fromGateway queues the copies of a frame that the gateway sends.
+func (c *carrier) fromGateway(v forward.Verdict, b *frame.Buffer) {
+	switch v.Kind {
+	case forward.ToPort:
+		c.toPort(v.Port, b.Bytes(), b.Offload)
+	case forward.ToVTEP:
+		c.toVTEP(v.VTEP, b, v.Domain)
+	case forward.Flood:
+		d := &c.tx.snap.Domains[v.Domain]
+		c.toVTEPs(d.Flood, b, v.Domain)
+		for _, out := range d.Ports {
+			if c.tx.snap.Blocks(forward.NoPortID, out, false) == forward.None {
+				c.toPort(out, b.Bytes(), b.Offload)
+			}
+		}
+	}
+}
+
+// newOwn returns a buffer for a frame of n bytes that the gateway makes itself. Such
+// frames are few, so each has memory of its own: copies of it may still be queued
+// when the next is made.
+func newOwn(n int) frame.Buffer {
+	return frame.Buffer{Mem: make([]byte, frame.Headroom+n), Off: frame.Headroom, Len: n}
+}
