@@ -118,6 +118,9 @@ func (r *router) everySecond() {
 	if len(r.tx.snap.VRFs) == 0 && len(r.irbs) == 0 {
 		return
 	}
+	if n := r.gw.tables.Orphans(); n > 0 {
+		r.gw.ledger.lost[forward.Route][forward.NeighbourUnresolved].Add(n)
+	}
 	r.gw.tables.Hosts().Tick(r.routing.now, r.probe, r.giveUp)
 	r.tendIRBs()
 }

@@ -138,7 +138,7 @@ func (a *applier) applyVNIs() {
 			a.s.Domains[id] = forward.Domain{Traffic: old.Domains[id].Traffic}
 			a.domains.drop(vni)
 			a.neighbours.SetDomain(id, 0)
-			a.hosts.SetDomain(id, 0)
+			a.setHosts(id, 0)
 			set(&a.gone.mute, id)
 			a.gone.domain(id)
 		}

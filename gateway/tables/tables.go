@@ -26,7 +26,8 @@ type Tables struct {
 	index      *vtepIndex
 
 	snap    atomic.Pointer[forward.Snapshot]
-	crowded atomic.Bool // no number is left for another learned VTEP
+	orphans atomic.Uint64 // see Orphans
+	crowded atomic.Bool   // no number is left for another learned VTEP
 
 	mu       sync.Mutex // guards everything below
 	ports    slots[string]

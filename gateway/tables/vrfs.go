@@ -173,9 +173,19 @@ const maxHosts = 32768
 
 // applyHosts gives a domain room for neighbours, or takes it away.
 func (a *applier) applyHosts(d fdb.Domain, v *config.VNI) {
+	limit := 0
 	if routed(v) {
-		a.hosts.SetDomain(d, hostLimit(v))
-	} else {
-		a.hosts.SetDomain(d, 0)
+		limit = hostLimit(v)
 	}
+	a.setHosts(d, limit)
 }
+
+// setHosts says how many neighbours a domain may have, and counts the packets that
+// waited for those that go.
+func (t *Tables) setHosts(d fdb.Domain, limit int) {
+	t.orphans.Add(uint64(len(t.hosts.SetDomain(d, limit))))
+}
+
+// Orphans returns how many packets waited for a neighbour in a domain that then was
+// routed no more, since the last call.
+func (t *Tables) Orphans() uint64 { return t.orphans.Swap(0) }
