@@ -3,13 +3,168 @@ package gateway
 import (
 	"net/netip"
 
+	"vxgw/gateway/forward"
+	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l3/dhcp"
 	"vxgw/l3/ip"
 )
 
-func (r *router) relayRequest(j job) {}
-func (r *router) relayReply(j job)   {}
+// Ports of DHCP (RFC 2131 section 4.1, RFC 8415 section 7.2).
+const (
+	dhcpServer4 = 67
+	dhcpClient4 = 68
+	dhcpServer6 = 547
+)
 
+// link describes a domain to the relay, and where in it a client is.
+func (r *router) link(d fdb.Domain, from fdb.Hop) dhcp.Link {
+	s := r.tx.snap
+	dom := &s.Domains[d]
+	l := dhcp.Link{VNI: dom.VNI, Addr: dom.IRB.From4, Name: r.gw.Name()}
+	for _, p := range dom.IRB.Addrs {
+		if p.Addr().Is6() && !p.Addr().IsLinkLocalUnicast() {
+			l.Addr6 = p.Addr()
+			break
+		}
+	}
+	if p, isPort := forward.HopPort(from); isPort && int(p) < len(s.Ports) {
+		l.Circuit = "port " + s.Ports[p].Name
+	} else if v := forward.HopVTEP(from); !isPort && int(v) < len(s.VTEPs) {
+		l.Circuit = "vtep " + s.VTEPs[v].Addr.String()
+	}
+	return l
+}
+
+// relayRequest sends what a client asks on to every server of its VNI.
+func (r *router) relayRequest(j job) {
+	packet, payload, ok := datagram(j.frame)
+	if !ok {
+		r.routing.tally.lose(forward.BadIPHeader)
+		return
+	}
+	l, sent := r.link(j.domain, j.from), false
+	for _, server := range r.servers(j.domain) {
+		var out []byte
+		var err error
+		from, port := l.Addr, uint16(dhcpServer4)
+		switch v4 := packet.Is4(); {
+		case v4 != server.Is4():
+			continue
+		case v4:
+			out, err = dhcp.Relay4(payload, l)
+		default:
+			from, port = l.Addr6, dhcpServer6
+			out, err = dhcp.Relay6(payload, packet, l)
+		}
+		if err != nil {
+			r.refuse(j, err)
+			return
+		}
+		r.toServer(j.domain, dhcp.Fields{Src: from, Dst: server, SrcPort: port, DstPort: port, Payload: out})
+		sent = true
+	}
+	if !sent {
+		r.routing.tally.lose(forward.NotServed)
+	}
+}
+
+func (r *router) refuse(j job, err error) {
+	r.routing.tally.lose(forward.NotServed)
+	r.gw.trouble.once("dhcp "+err.Error(), "a DHCP message was not relayed", "vni", r.tx.snap.Domains[j.domain].VNI, "err", err)
+}
+
+// servers returns the DHCP servers of a domain.
+func (r *router) servers(d fdb.Domain) []netip.Addr {
+	return r.tx.snap.Domains[d].IRB.Servers
+}
+
+// toServer routes a datagram of the gateway's own.
+func (r *router) toServer(d fdb.Domain, f dhcp.Fields) {
+	f.From = r.tx.snap.Domains[d].Gateway
+	f.To = f.From // it is the next hop's when it has been routed
+	b := newOwn(dhcp.FrameLen(f))
+	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+		r.routing.own(&b, d)
+	}
+}
+
+// relayReply sends what a server answers on to its client. The gateway's address
+// that it was sent to says which network that is in.
+func (r *router) relayReply(j job) {
+	_, payload, ok := datagram(j.frame)
+	if !ok {
+		r.routing.tally.lose(forward.BadIPHeader)
+		return
+	}
+	to, _ := destination(j.frame)
+	d, ok := r.domainOf(r.tx.snap.Domains[j.domain].IRB.VRF, to)
+	if !ok {
+		r.routing.tally.lose(forward.NotServed)
+		return
+	}
+	if to.Is4() {
+		r.reply4(j, d, payload)
+	} else {
+		r.reply6(j, d, payload)
+	}
+}
+
+func (r *router) reply4(j job, d fdb.Domain, payload []byte) {
+	l := r.link(d, forward.OwnHop)
+	a, err := dhcp.Answer4(payload, l)
+	if err != nil {
+		r.refuse(j, err)
+		return
+	}
+	mac := a.MAC
+	if a.Broadcast {
+		mac = frame.Broadcast
+	}
+	r.toClient(d, dhcp.Fields{To: mac, Src: l.Addr, Dst: a.To, SrcPort: dhcpServer4, DstPort: dhcpClient4, Payload: a.Msg})
+}
+
+func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
+	a, err := dhcp.Answer6(payload, r.link(d, forward.OwnHop))
+	if err != nil {
+		r.refuse(j, err)
+		return
+	}
+	f := dhcp.Fields{Src: r.tx.snap.Domains[d].IRB.From(a.To), Dst: a.To, SrcPort: dhcpServer6, DstPort: a.Port, Payload: a.Msg}
+	f.From = r.tx.snap.Domains[d].Gateway
+	if mac, ok := r.gw.tables.Hosts().Lookup(d, a.To, r.routing.now); ok {
+		f.To = mac
+		r.toClient(d, f)
+		return
+	}
+	// Its client is a neighbour that is asked for like any other.
+	f.To = f.From
+	b := newOwn(dhcp.FrameLen(f))
+	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+		r.routing.resolve(&b, d, forward.OwnHop, &forward.Routed{Domain: d, Neighbour: a.To})
+	}
+}
+
+func (r *router) toClient(d fdb.Domain, f dhcp.Fields) {
+	f.From = r.tx.snap.Domains[d].Gateway
+	b := newOwn(dhcp.FrameLen(f))
+	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+		r.routing.send(d, &b)
+	}
+}
+
+// domainOf returns the domain in which the gateway has an address.
+func (r *router) domainOf(id forward.VRFID, a netip.Addr) (fdb.Domain, bool) {
+	for i := range r.tx.snap.Domains {
+		if irb := r.tx.snap.Domains[i].IRB; irb != nil && irb.VRF == id && irb.Has(a) {
+			return fdb.Domain(i), true
+		}
+	}
+	return 0, false
+}
+
+// destination returns where an IP packet in a frame is to go, and the packet. The
+// frame is one that was found good before.
 func destination(f frame.Frame) (netip.Addr, []byte) {
 	if f.Type() == frame.TypeIPv4 {
 		h := ip.IPv4(f.Payload())
@@ -17,4 +172,38 @@ func destination(f frame.Frame) (netip.Addr, []byte) {
 	}
 	h := ip.IPv6(f.Payload())
 	return h.Dst(), h
+}
+
+// datagram returns the source and the UDP payload of a whole datagram with a right
+// checksum.
+func datagram(f frame.Frame) (src netip.Addr, payload []byte, ok bool) {
+	if len(f) < frame.HeaderLen {
+		return src, nil, false
+	}
+	var u ip.UDP
+	var pseudo func(uint8, int) uint16
+	if f.Type() == frame.TypeIPv4 {
+		h, good := ip.ParseIPv4(f.Payload())
+		if !good || !h.ChecksumOK() || h.IsFragment() || h.Protocol() != ip.ProtoUDP {
+			return src, nil, false
+		}
+		src, u, pseudo = h.Src(), ip.UDP(h.Payload()), h.PseudoSum
+	} else {
+		h, good := ip.ParseIPv6(f.Payload())
+		if !good || h.NextHeader() != ip.ProtoUDP {
+			return src, nil, false
+		}
+		src, u, pseudo = h.Src(), ip.UDP(h.Payload()), h.PseudoSum
+	}
+	if len(u) < ip.UDPHeaderLen || u.Length() < ip.UDPHeaderLen || u.Length() > len(u) {
+		return src, nil, false
+	}
+	u = u[:u.Length()]
+	switch {
+	case u.Checksum() == 0:
+		ok = src.Is4()
+	default:
+		ok = ip.Sum(u, pseudo(ip.ProtoUDP, len(u))) == 0xffff
+	}
+	return src, u[ip.UDPHeaderLen:], ok
 }

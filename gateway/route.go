@@ -78,7 +78,7 @@ func (r *routing) carryOut(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forw
 		r.echo(b, d, to)
 	case forward.RouteLocal:
 		r.tally.verdict(forward.Verdict{Kind: forward.Local})
-		r.gw.router.do(job{kind: jobReply, domain: d, from: from, frame: b.Bytes()})
+		r.delegate(jobReply, b, d, from)
 	default:
 		r.tally.drop(to.Reason)
 		if to.Telling {
@@ -255,7 +255,7 @@ func (r *routing) tell(f []byte, d fdb.Domain, e ip.Error, mtu int, to *forward.
 // local deals with a frame for the gateway itself that needs no routing.
 func (r *routing) local(v forward.Verdict, b *frame.Buffer, from fdb.Hop) {
 	if !v.Heed {
-		r.gw.router.do(job{kind: jobRequest, domain: v.Domain, from: from, frame: b.Bytes()})
+		r.delegate(jobRequest, b, v.Domain, from)
 		return
 	}
 	if !v.Reply {
@@ -265,6 +265,14 @@ func (r *routing) local(v forward.Verdict, b *frame.Buffer, from fdb.Hop) {
 	if out.Len = neigh.PutGatewayAnswer(out.Bytes(), b.Bytes(), r.snap().Domains[v.Domain].Gateway); out.Len > 0 {
 		r.send(v.Domain, &out)
 	}
+}
+
+// delegate leaves a frame to the router task, with its checksum finished.
+func (r *routing) delegate(kind jobKind, b *frame.Buffer, d fdb.Domain, from fdb.Hop) {
+	if b.Offload.NeedsChecksum && b.Offload.GSO == frame.GSONone {
+		offload.FinishChecksum(b.Bytes(), b.Offload)
+	}
+	r.gw.router.do(job{kind: kind, domain: d, from: from, frame: b.Bytes()})
 }
 
 // heed learns from an ARP or ND frame who has which address.
