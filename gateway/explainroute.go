@@ -16,7 +16,7 @@ import (
 // then goes.
 func (x *explainer) route(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	x.step("destination", "%s is this gateway's: routed", f.Dst())
-	r := x.s.Route(v.Domain, f, x.now)
+	r := x.s.Route(v.Domain, f, nil, x.now)
 	if irb := x.s.Domains[v.Domain].IRB; irb != nil {
 		x.packet(f)
 		x.lookup(&r)

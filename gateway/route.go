@@ -11,6 +11,7 @@ import (
 	"vxgw/l3/ip"
 	"vxgw/l3/nud"
 	"vxgw/l3/offload"
+	"vxgw/l3/vrf"
 )
 
 // routing is the L3 half of a worker: it carries out what Snapshot.Route decides.
@@ -18,6 +19,7 @@ type routing struct {
 	gw      *Gateway
 	carrier *carrier   // of the same worker
 	tally   batchTally // of direction Route
+	cache   *vrf.Cache // made when first needed: not every port has a router behind it
 
 	now uint32 // of the batch at hand
 	run vrfRun
@@ -63,7 +65,10 @@ func (r *routing) endRun() {
 // packet routes one frame that came in at a hop in a domain. It may be written to,
 // and so may the VXLAN header's room in front of it.
 func (r *routing) packet(b *frame.Buffer, d fdb.Domain, from fdb.Hop) {
-	to := r.snap().Route(d, b.Bytes(), r.now)
+	if r.cache == nil {
+		r.cache = new(vrf.Cache)
+	}
+	to := r.snap().Route(d, b.Bytes(), r.cache, r.now)
 	r.count(to.VRF, b.Len)
 	r.carryOut(b, d, from, &to)
 }

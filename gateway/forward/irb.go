@@ -19,6 +19,7 @@ type VRFID uint16
 type VRF struct {
 	Name    string
 	Table   *vrf.Table
+	Large   bool                    // so many routes that a cache is faster
 	Own     map[netip.Addr]struct{} // the gateway's addresses
 	Traffic *counters.Traffic       // Rx: frames that came to be routed, Tx: those that were
 }

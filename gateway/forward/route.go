@@ -43,8 +43,9 @@ const (
 )
 
 // Route decides on a packet that came to the gateway's MAC in a domain (RFC 1812
-// section 5.2, RFC 8200). now is the gateway's clock in seconds.
-func (s *Snapshot) Route(domain fdb.Domain, f frame.Frame, now uint32) Routed {
+// section 5.2, RFC 8200). cache is the caller's, or nil. now is the gateway's clock in
+// seconds.
+func (s *Snapshot) Route(domain fdb.Domain, f frame.Frame, cache *vrf.Cache, now uint32) Routed {
 	var r Routed
 	d := &s.Domains[domain]
 	if d.IRB == nil {
@@ -53,10 +54,10 @@ func (s *Snapshot) Route(domain fdb.Domain, f frame.Frame, now uint32) Routed {
 	r.VRF = d.IRB.VRF
 	if f.Type() == frame.TypeIPv4 {
 		r.From = d.IRB.From4
-		s.route4(&r, d, f, now)
+		s.route4(&r, f, cache, now)
 	} else {
 		r.From = d.IRB.From6
-		s.route6(&r, d, f, now)
+		s.route6(&r, d, f, cache, now)
 	}
 	return r
 }
@@ -81,7 +82,7 @@ func (r *Routed) refuse(why Reason, tell ip.Error) {
 	r.Action, r.Reason, r.Telling, r.Tell = RouteDrop, why, true, tell
 }
 
-func (s *Snapshot) route4(r *Routed, d *Domain, f frame.Frame, now uint32) {
+func (s *Snapshot) route4(r *Routed, f frame.Frame, cache *vrf.Cache, now uint32) {
 	h, ok := ip.ParseIPv4(f.Payload())
 	switch {
 	case !r.From.IsValid():
@@ -98,7 +99,7 @@ func (s *Snapshot) route4(r *Routed, d *Domain, f frame.Frame, now uint32) {
 		return
 	}
 	dst := h.Dst()
-	r.Route = s.VRFs[r.VRF].Table.Lookup(dst)
+	r.Route = s.VRFs[r.VRF].lookup(dst, cache)
 	switch {
 	case s.isOwn(r.VRF, h.Src()):
 		r.drop(Martian)
@@ -111,6 +112,14 @@ func (s *Snapshot) route4(r *Routed, d *Domain, f frame.Frame, now uint32) {
 	default:
 		s.onward(r, h, dst, now)
 	}
+}
+
+// lookup finds a route. In a small table that takes no longer than in a cache.
+func (v *VRF) lookup(a netip.Addr, cache *vrf.Cache) *vrf.Route {
+	if cache == nil || !v.Large {
+		return v.Table.Lookup(a)
+	}
+	return cache.Lookup(v.Table, a)
 }
 
 // isOwn reports whether an address is the gateway's own in a VRF: nobody else sends
@@ -143,7 +152,7 @@ func (r *Routed) local4(h ip.IPv4, dst netip.Addr) {
 	}
 }
 
-func (s *Snapshot) route6(r *Routed, d *Domain, f frame.Frame, now uint32) {
+func (s *Snapshot) route6(r *Routed, d *Domain, f frame.Frame, cache *vrf.Cache, now uint32) {
 	h, ok := ip.ParseIPv6(f.Payload())
 	switch {
 	case !r.From.IsValid():
@@ -166,7 +175,7 @@ func (s *Snapshot) route6(r *Routed, d *Domain, f frame.Frame, now uint32) {
 		}
 		return
 	}
-	r.Route = s.VRFs[r.VRF].Table.Lookup(dst)
+	r.Route = s.VRFs[r.VRF].lookup(dst, cache)
 	switch {
 	case s.isOwn(r.VRF, h.Src()):
 		r.drop(Martian)

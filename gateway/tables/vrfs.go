@@ -80,11 +80,15 @@ func (a *applier) vrf(cfg *config.VRF, members []*config.VNI, was forward.VRF) f
 		}
 	}
 	is := forward.VRF{Name: cfg.Name, Own: own, Table: vrf.Build(a.routes(cfg, members)), Traffic: was.Traffic}
+	is.Large = is.Table.Len() > largeTable
 	if is.Traffic == nil {
 		is.Traffic = new(counters.Traffic)
 	}
 	return is
 }
+
+// largeTable is how many routes a table has whose look-ups are not in a core's caches.
+const largeTable = 4096
 
 // routes yields the routes of a VRF: what its gateways connect, the gateways
 // themselves, and what the configuration adds.

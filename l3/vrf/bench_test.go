@@ -70,6 +70,14 @@ func BenchmarkLookup(b *testing.B) {
 				}
 			})
 		}
+		dst, cache := within(routes, 1024), new(Cache)
+		b.Run(fmt.Sprintf("routes=%d/destinations=1024/cached", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				if cache.Lookup(t, dst[i&1023]) == nil {
+					b.Fatal("not found")
+				}
+			}
+		})
 		runtime.KeepAlive(t)
 	}
 }
