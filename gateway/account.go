@@ -7,12 +7,13 @@ import "vxgw/gateway/forward"
 // one VTEP, flooded, answered for a neighbour, given to the L3 side, kept as the
 // gateway's own, or dropped. Those of direction route are the frames that the other
 // two gave to the L3 side; one that waits for its neighbour was Held, and meets a
-// second verdict as one that was Released.
+// second verdict as one that was Released. Own is packets that the gateway itself sent
+// by its routes.
 type Account struct {
 	Direction forward.Direction
 
 	ToPort, ToVTEP, Flooded, Suppressed, Drop uint64
-	Routed, Local, Held, Released             uint64
+	Routed, Local, Held, Released, Own        uint64
 
 	// Dropped is Drop by reason. Lost is by reason too: copies that a verdict
 	// sent and an edge did not take, and frames that were lost or refused before
@@ -25,7 +26,7 @@ type Account struct {
 
 // Frames is how many frames were read.
 func (a *Account) Frames() uint64 {
-	return a.ToPort + a.ToVTEP + a.Flooded + a.Suppressed + a.Drop + a.Routed + a.Local + a.Held - a.Released
+	return a.ToPort + a.ToVTEP + a.Flooded + a.Suppressed + a.Drop + a.Routed + a.Local + a.Held - a.Released - a.Own
 }
 
 // Accounts returns the account of every direction. Its numbers agree with each
@@ -45,7 +46,7 @@ func (g *Gateway) Accounts() []Account {
 			Answered: l.answered[d].Load(),
 		}
 		if d == forward.Route {
-			a.Released = l.released.Load()
+			a.Released, a.Own = l.released.Load(), l.own.Load()
 		}
 		for r := range forward.NumReasons {
 			if n := l.dropped[d][r].Load(); n > 0 {

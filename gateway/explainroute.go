@@ -25,8 +25,7 @@ func (x *explainer) route(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	case forward.RouteForward:
 		x.onward(&r, v.Domain, in, f)
 	case forward.RouteResolve:
-		x.step("neighbour", "%s in %s is not known: it would be asked for, and the packet waits", r.Neighbour, domainName(&x.s.Domains[r.Domain]))
-		x.forwarded("hold")
+		x.unresolved(&r)
 	case forward.RouteEcho:
 		x.step("local", "an echo request for %s, which is this gateway's: answered", r.From)
 		x.forwarded("local")
@@ -87,8 +86,7 @@ func (x *explainer) onward(r *forward.Routed, d fdb.Domain, in forward.PortID, f
 	}
 	v := x.s.FromGateway(r.Domain, in, r.MAC, forward.Input{Frame: f, Size: len(f)}, x.now)
 	if v.Kind == forward.Drop && v.Reason == forward.TooBig && mayFragment(f) {
-		x.step("fragments", "it is too long for the way and may be cut: into packets of up to %d bytes", v.MTU)
-		x.forwarded("forward")
+		x.fragments(r, f, v.MTU)
 		return
 	}
 	if v.MTU > 0 {
@@ -112,6 +110,38 @@ func (x *explainer) onward(r *forward.Routed, d fdb.Domain, in forward.PortID, f
 	case forward.Flood:
 		x.forwarded("flood")
 		x.floodOwn(v, f)
+	}
+}
+
+// unresolved tells what becomes of a packet for a neighbour whose MAC is not known.
+func (x *explainer) unresolved(r *forward.Routed) {
+	in := domainName(&x.s.Domains[r.Domain])
+	if !x.s.Hosts.Holds(r.Domain, r.Neighbour, x.now) {
+		x.step("neighbour", "%s in %s has just not answered, or too many are asked for", r.Neighbour, in)
+		x.dropped(forward.NeighbourUnresolved)
+		return
+	}
+	x.step("neighbour", "%s in %s is not known: it would be asked for, and the packet waits", r.Neighbour, in)
+	x.forwarded("hold")
+}
+
+// fragments tells where the fragments of a packet go.
+func (x *explainer) fragments(r *forward.Routed, f frame.Frame, mtu int) {
+	x.step("fragments", "it is too long for the way and may be cut: into packets of up to %d bytes", mtu)
+	x.forwarded("forward")
+	parts, _ := ip.Fragments(f, mtu)
+	b := make([]byte, frame.HeaderLen+mtu)
+	for n := parts.Next(b); n > 0; n = parts.Next(b) {
+		part := frame.Frame(b[:n])
+		rewrite(part, r.MAC, x.s.Domains[r.Domain].Gateway)
+		switch v := x.s.FromGateway(r.Domain, forward.NoPortID, r.MAC, forward.Input{Frame: part, Size: n}, x.now); v.Kind {
+		case forward.ToPort:
+			x.copyToPort(v.Port)
+		case forward.ToVTEP:
+			x.copyToVTEP(v.VTEP, part)
+		case forward.Flood:
+			x.floodOwn(v, part)
+		}
 	}
 }
 

@@ -141,6 +141,7 @@ func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
 	f.To = f.From
 	b := newOwn(dhcp.FrameLen(f))
 	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+		r.gw.ledger.own.Add(1)
 		r.routing.resolve(&b, d, forward.OwnHop, &forward.Routed{Domain: d, Neighbour: a.To})
 	}
 }

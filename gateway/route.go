@@ -206,11 +206,11 @@ func (r *routing) release(waiting []nud.Packet) {
 		b := newOwn(len(p.Bytes))
 		copy(b.Bytes(), p.Bytes)
 		b.Offload = p.Offload
-		r.gw.ledger.released.Add(1)
 		if p.From == forward.OwnHop {
 			r.own(&b, p.Domain)
 			continue
 		}
+		r.gw.ledger.released.Add(1)
 		if int(p.Domain) >= len(r.snap().Domains) {
 			r.tally.drop(forward.NoGateway)
 			continue
@@ -222,14 +222,15 @@ func (r *routing) release(waiting []nud.Packet) {
 // own routes a packet of the gateway's own, in the VRF of a domain of its.
 func (r *routing) own(b *frame.Buffer, d fdb.Domain) {
 	s := r.snap()
-	irb := s.Domains[d].IRB
-	if irb == nil {
+	r.any = true
+	r.gw.ledger.own.Add(1)
+	if int(d) >= len(s.Domains) || s.Domains[d].IRB == nil {
 		r.tally.drop(forward.NoGateway)
 		return
 	}
+	irb := s.Domains[d].IRB
 	dst, packet := destination(b.Bytes())
 	to := s.RouteOwn(irb.VRF, packet, dst, r.now)
-	r.any = true
 	r.carryOut(b, d, forward.OwnHop, &to)
 }
 

@@ -155,10 +155,14 @@ func (v View) neighbour(r NeighbourRow) []string {
 	return []string{number(r.VNI), r.VRF, r.Address, r.MAC, r.State, r.Origin}
 }
 
-var routeColumns = []column{{head: "VRF"}, {head: "PREFIX"}, {head: "VNI", right: true}, {head: "VIA", optional: true}, {head: "KIND"}, {head: "ORIGIN"}}
+var routeColumns = []column{{head: "VRF"}, {head: "PREFIX"}, {head: "VNI", right: true}, {head: "VIA"}, {head: "ORIGIN"}}
 
 func (v View) route(r RouteRow) []string {
-	return []string{r.VRF, r.Prefix, numberOrNone(r.VNI), r.Via, r.Kind, r.Origin}
+	via := r.Via
+	if r.Kind == "blackhole" || r.Kind == "unreachable" {
+		via = r.Kind
+	}
+	return []string{r.VRF, r.Prefix, numberOrNone(r.VNI), via, r.Origin}
 }
 
 var datapathColumns = []column{{head: "INTERFACE"}, {head: "MODE"}, {head: "ATTACHED"}, {head: "REASON"}}

@@ -51,16 +51,28 @@ func (t *Table) SetDomain(d fdb.Domain, limit int) (lost []Packet) {
 func (q *quota) begin(now uint32) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !q.open(now) {
+		return false
+	}
 	if q.second != now {
 		q.second, q.begun = now, 0
-	}
-	if q.n >= q.limit || q.incomplete >= q.incompletes() || q.begun >= maxBegun {
-		return false
 	}
 	q.begun++
 	q.n++
 	q.incomplete++
 	return true
+}
+
+// open needs mu.
+func (q *quota) open(now uint32) bool {
+	return q.n < q.limit && q.incomplete < q.incompletes() && (q.second != now || q.begun < maxBegun)
+}
+
+// room reports whether there is room for an address that is to be asked for.
+func (q *quota) room(now uint32) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.open(now)
 }
 
 // enter asks for room for a neighbour that made itself known.

@@ -52,6 +52,21 @@ func (t *Table) Resolve(d fdb.Domain, a netip.Addr, p Packet, now uint32) Resolu
 	return r
 }
 
+// Holds reports whether Resolve would hold a packet for a neighbour. Nothing is done.
+func (t *Table) Holds(d fdb.Domain, a netip.Addr, now uint32) bool {
+	q := t.quotas[d].Load()
+	if q == nil {
+		return false
+	}
+	n := t.find(key{d, a})
+	if n == nil {
+		return q.room(now)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.gone.Load() && (n.state() != Failed || now-n.since >= failedFor)
+}
+
 // wanted returns the entry of a neighbour that is to be asked for, and whether it is
 // new; nil where there is no room.
 func (t *Table) wanted(q *quota, k key, now uint32) (n *neighbour, fresh bool) {

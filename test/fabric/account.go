@@ -86,6 +86,9 @@ func (n *Net) checkVerdicts(g *Gateway, accounts []gateway.Account) {
 		read[forward.Access] += k
 	}
 	g.mu.Unlock()
+	for _, d := range []forward.Direction{forward.Access, forward.Overlay} {
+		read[forward.Route] += accounts[d].Routed
+	}
 	for _, a := range accounts {
 		if a.Frames() != read[a.Direction] {
 			n.T.Errorf("%s read %d frames (%s) and counts %d verdicts: %+v", g.Name(), read[a.Direction], a.Direction, a.Frames(), a)

@@ -129,8 +129,15 @@ func (a *answer) said() string {
 // named and not seen.
 func (r *Result) happened(a *answer, dir forward.Direction) string {
 	g := a.gw
-	dropped, lost := r.delta(g, int(dir))
 	before, after := r.before[g].accounts[dir], r.after[g].accounts[dir]
+	if after.Routed > before.Routed {
+		dir = forward.Route
+		before, after = r.before[g].accounts[dir], r.after[g].accounts[dir]
+	}
+	if n := r.after[g].accounts[forward.Route].Released - r.before[g].accounts[forward.Route].Released; n > 0 {
+		return a.said() // frames came out that waited before
+	}
+	dropped, lost := r.delta(g, int(dir))
 	verdict, reason := "?", ""
 	switch {
 	case after.Frames()-before.Frames() != 1:
@@ -144,8 +151,15 @@ func (r *Result) happened(a *answer, dir forward.Direction) string {
 		verdict = "flood"
 	case after.Suppressed > before.Suppressed:
 		verdict = "answer"
+	case after.Local > before.Local:
+		verdict = "local"
+	case after.Held > before.Held:
+		verdict = "hold"
 	default:
 		verdict = "forward"
+	}
+	if dir == forward.Route && verdict == "drop" || verdict == "local" || verdict == "hold" || dropped[forward.GatewayClaimed] > 0 {
+		return fmt.Sprintf("%s %s []", verdict, reason) // what comes out is the gateway's own
 	}
 	answers := int(after.Answered - before.Answered)
 	copies := r.copiesOf(g, answers)
