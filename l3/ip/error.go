@@ -73,7 +73,7 @@ func PutError(dst, f []byte, e Error, mtu int, from netip.Addr) int {
 		}
 	case frame.TypeIPv6:
 		if h, ok := ParseIPv6(in.Payload()); ok && from.Is6() && mayTell6(h) {
-			n = putError6(dst[frame.HeaderLen:], h, messages6[e], errorField6(e, mtu), from.As16())
+			n = putError6(dst[frame.HeaderLen:], h, messages6[e], errorField6(h, e, mtu), from.As16())
 		}
 	}
 	if n == 0 {
@@ -93,19 +93,34 @@ func errorField(e Error, mtu int) uint32 {
 }
 
 // errorField6 is errorField for ICMPv6, where a parameter problem points to what is
-// wrong: the next-header field of the fixed header, or what stands for it.
-func errorField6(e Error, mtu int) uint32 {
+// wrong: the next-header field that names the protocol.
+func errorField6(h IPv6, e Error, mtu int) uint32 {
 	switch e {
 	case FragmentationNeeded:
 		return uint32(max(mtu, IPv6MinMTU))
 	case ProtocolUnreachable:
-		return nextHeaderAt
+		return uint32(h.protocolAt())
 	}
 	return 0
 }
 
 // nextHeaderAt is where the next-header field is in a fixed IPv6 header.
 const nextHeaderAt = 6
+
+// protocolAt returns where the next-header field is that names the protocol behind
+// the extension headers, in bytes, of a packet that Upper can follow.
+func (h IPv6) protocolAt() int {
+	u, _ := h.Upper()
+	at, proto, off := nextHeaderAt, h.NextHeader(), IPv6HeaderLen
+	for off < u.Off {
+		n := 8
+		if proto != ProtoFragment {
+			n += 8 * int(h[off+1])
+		}
+		at, proto, off = off, h[off], off+n
+	}
+	return at
+}
 
 // mayTell4 reports whether the sender of a packet may be told of an error.
 func mayTell4(h IPv4) bool {
@@ -156,7 +171,9 @@ func putError6(dst []byte, h IPv6, m message, field uint32, from [16]byte) int {
 
 // TurnEcho turns the echo request in the frame f, if it is a good one for the
 // address to, into its reply, in place, and reports whether it did. TOS and DF stay,
-// TTL or hop limit becomes 64 (RFC 1812 section 4.3.3.6, RFC 4443 section 4.2).
+// TTL or hop limit becomes 64 (RFC 1812 section 4.3.3.6, RFC 4443 section 4.2). The
+// checksum of the message is computed anew: to bring it along goes wrong where the
+// reply is all zero, since RFC 1624 counts on that some bit is set.
 func TurnEcho(f []byte, to netip.Addr) bool {
 	if len(f) < frame.HeaderLen || !betweenStations(f) {
 		return false
@@ -179,14 +196,14 @@ const echoTTL = 64
 
 func turnEcho4(b []byte, to netip.Addr) bool {
 	h, ok := ParseIPv4(b)
-	if !ok || h.IsFragment() || h.Dst() != to || h.Protocol() != ProtoICMP || !isUnicast4(h[12:16]) {
+	if !ok || !h.ChecksumOK() || h.IsFragment() || h.Dst() != to || h.Protocol() != ProtoICMP || !isUnicast4(h[12:16]) {
 		return false
 	}
 	m := ICMP(h.Payload())
 	if len(m) < ICMPHeaderLen || m.Type() != ICMPEcho || m.Code() != 0 || Sum(m, 0) != 0xffff {
 		return false
 	}
-	m.retype(ICMPEchoReply)
+	m.encode(ICMPEchoReply, 0, m.Rest(), 0)
 	swap(h[12:16], h[16:20]) // which leaves the sum as it is
 	before := binary.BigEndian.Uint16(h[8:10])
 	h[8] = echoTTL
@@ -207,17 +224,10 @@ func turnEcho6(b []byte, to netip.Addr) bool {
 	if len(m) < ICMPHeaderLen || m.Type() != ICMPv6Echo || m.Code() != 0 || Sum(m, h.PseudoSum(ProtoICMPv6, len(m))) != 0xffff {
 		return false
 	}
-	m.retype(ICMPv6EchoReply)
-	swap(h[8:24], h[24:40])
+	m.encode(ICMPv6EchoReply, 0, m.Rest(), h.PseudoSum(ProtoICMPv6, len(m)))
+	swap(h[8:24], h[24:40]) // which leaves the sum as it is
 	h[7] = echoTTL
 	return true
-}
-
-// retype changes the type of a message with a right checksum.
-func (h ICMP) retype(typ uint8) {
-	before := binary.BigEndian.Uint16(h[0:2])
-	h[0] = typ
-	binary.BigEndian.PutUint16(h[2:4], Update(h.Checksum(), before, binary.BigEndian.Uint16(h[0:2])))
 }
 
 func swap(a, b []byte) {

@@ -71,7 +71,8 @@ func (h IPv4) SourceRouted() bool {
 }
 
 // RoutingHeader0 reports whether a packet has a Routing header of type 0, which is
-// not followed (RFC 5095 section 3). As many headers are walked as Upper walks.
+// not followed (RFC 5095 section 3). As many headers are walked as Upper walks, and
+// like there none in the data of a fragment that is not the first.
 func (h IPv6) RoutingHeader0() bool {
 	proto, off := h.NextHeader(), IPv6HeaderLen
 	for range maxExtensions {
@@ -82,6 +83,8 @@ func (h IPv6) RoutingHeader0() bool {
 		switch {
 		case proto == ProtoRouting && h[off+2] == 0:
 			return true
+		case proto == ProtoFragment && binary.BigEndian.Uint16(h[off+2:])&^7 != 0:
+			return false
 		case proto != ProtoFragment:
 			n += 8 * int(h[off+1])
 		}
