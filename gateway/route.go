@@ -87,7 +87,7 @@ func (r *routing) carryOut(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forw
 	default:
 		r.tally.drop(to.Reason)
 		if to.Telling {
-			r.tell(b.Bytes(), d, to.Tell, 0, to)
+			r.tell(b.Bytes(), d, to.Tell, to.Pointer, to)
 		}
 	}
 }
@@ -245,13 +245,13 @@ func (r *routing) echo(b *frame.Buffer, d fdb.Domain, to *forward.Routed) {
 }
 
 // tell answers a packet with an ICMP error, the way that it came.
-func (r *routing) tell(f []byte, d fdb.Domain, e ip.Error, mtu int, to *forward.Routed) {
+func (r *routing) tell(f []byte, d fdb.Domain, e ip.Error, arg int, to *forward.Routed) {
 	irb := r.snap().Domains[d].IRB
 	if irb == nil || !irb.Errors.Allow(r.now) {
 		return
 	}
 	b := newOwn(ip.ErrorLen)
-	if b.Len = ip.PutError(b.Bytes(), f, e, mtu, to.From); b.Len > 0 {
+	if b.Len = ip.PutError(b.Bytes(), f, e, arg, to.From); b.Len > 0 {
 		r.tally.answer()
 		r.any = true
 		r.send(d, &b)

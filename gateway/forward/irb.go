@@ -36,6 +36,7 @@ type IRB struct {
 	// From4 and From6 are what ICMP errors come from, and requests for
 	// neighbours: the zero Addr where the family is not routed here.
 	From4, From6 netip.Addr
+	Link         netip.Addr // the link-local one among Addrs
 
 	// Servers are where DHCP of clients goes, Relay4 and Relay6 whether there are
 	// any of the family.

@@ -27,6 +27,7 @@ type Routed struct {
 	// from the address From.
 	Telling bool
 	Tell    ip.Error
+	Pointer int // of ParameterProblem
 	From    netip.Addr
 }
 
@@ -88,8 +89,12 @@ func (s *Snapshot) route4(r *Routed, f frame.Frame, cache *vrf.Cache, now uint32
 	case !r.From.IsValid():
 		r.drop(NoGateway)
 		return
-	case !ok, !h.ChecksumOK(), !h.OptionsOK():
+	case !ok, !h.ChecksumOK():
 		r.drop(BadIPHeader)
+		return
+	case !h.OptionsOK():
+		r.refuse(BadIPHeader, ip.ParameterProblem)
+		r.Pointer = h.BadOption()
 		return
 	case h.SourceRouted():
 		r.drop(SourceRouted)
@@ -182,6 +187,7 @@ func (s *Snapshot) route6(r *Routed, d *Domain, f frame.Frame, cache *vrf.Cache,
 	case r.Route != nil && r.Route.Kind == vrf.Local:
 		r.local6(h, dst)
 	case isLinkLocal6(h[8:24]):
+		r.From = d.IRB.Link
 		r.refuse(Martian, ip.BeyondScope) // RFC 4443 section 3.1, code 2
 	case h.RoutingHeader0():
 		r.drop(SourceRouted)

@@ -44,7 +44,7 @@ func routedSnapshot() *Snapshot {
 		return append(all, netip.PrefixFrom(gwLocal, 64))
 	}
 	irb := func(id VRFID, addrs []netip.Prefix) *IRB {
-		return &IRB{VRF: id, Addrs: addrs, From4: addrs[0].Addr(), From6: addrs[1].Addr(), Errors: counters.NewLimit(100)}
+		return &IRB{VRF: id, Addrs: addrs, From4: addrs[0].Addr(), From6: addrs[1].Addr(), Link: gwLocal, Errors: counters.NewLimit(100)}
 	}
 	s.Domains[dom1000].IRB = irb(0, pfx("10.1.1.1/24", "2001:db8:1::1/64"))
 	s.Domains[dom2000].IRB = irb(0, pfx("10.1.2.1/24", "2001:db8:2::1/64", "10.1.3.0/31"))
@@ -181,7 +181,7 @@ func TestRoute(t *testing.T) {
 		{"version", dom1000, func() frame.Frame { f := udp4("10.1.1.9", "10.1.2.9", nil); f[14] = 0x55; return f }(), drop(BadIPHeader)},
 		{"longer than the frame", dom1000, udp4("10.1.1.9", "10.1.2.9", func(h ip.IPv4) { h.SetTotalLen(2000) }), drop(BadIPHeader)},
 		{"a header of 16 bytes", dom1000, udp4("10.1.1.9", "10.1.2.9", func(h ip.IPv4) { h[0] = 0x44 }), drop(BadIPHeader)},
-		{"an option that lies", dom1000, udp4("10.1.1.9", "10.1.2.9", options(7, 40, 4, 0)), drop(BadIPHeader)},
+		{"an option that lies", dom1000, udp4("10.1.1.9", "10.1.2.9", options(1, 7, 40, 4)), Routed{Reason: BadIPHeader, Telling: true, Tell: ip.ParameterProblem, Pointer: 21, From: from}},
 		{"loose source route", dom1000, udp4("10.1.1.9", "10.1.2.9", options(131, 7, 4, 10, 1, 2, 3, 0)), drop(SourceRouted)},
 		{"strict source route behind padding", dom1000, udp4("10.1.1.9", "10.1.2.9", options(1, 137, 3, 4)), drop(SourceRouted)},
 
@@ -223,7 +223,7 @@ func TestRoute(t *testing.T) {
 		{"IPv6 from loopback", dom1000, udp6("::1", "2001:db8:2::9", nil), drop(Martian)},
 		{"IPv6 from a mapped address", dom1000, udp6("::ffff:10.1.1.9", "2001:db8:2::9", nil), drop(Martian)},
 		{"IPv6 to a group", dom1000, udp6("2001:db8:1::9", "ff0e::1", nil), drop(Martian)},
-		{"link-local out of its link (RFC 4443 section 3.1)", dom1000, udp6("fe80::9", "2001:db8:2::9", nil), told6(Martian, ip.BeyondScope)},
+		{"link-local out of its link (RFC 4443 section 3.1)", dom1000, udp6("fe80::9", "2001:db8:2::9", nil), at(gwLocal.String(), told6(Martian, ip.BeyondScope))},
 		{"to a link-local that is not ours", dom1000, udp6("2001:db8:1::9", "fe80::77", nil), drop(Martian)},
 		{"IPv6 from the gateway's own address", dom1000, udp6("2001:db8:2::1", "2001:db8:2::9", nil), drop(Martian)},
 		{"IPv6 longer than the frame", dom1000, udp6("2001:db8:1::9", "2001:db8:2::9", func(h ip.IPv6) { h.SetPayloadLen(900) }), drop(BadIPHeader)},

@@ -146,7 +146,8 @@ func (a *applier) irb(v *config.VNI, was *forward.IRB) *forward.IRB {
 		}
 	}
 	if is.From6.IsValid() {
-		is.Addrs = append(is.Addrs, netip.PrefixFrom(neigh.LinkLocal(v.GatewayMAC), 64))
+		is.Link = neigh.LinkLocal(v.GatewayMAC)
+		is.Addrs = append(is.Addrs, netip.PrefixFrom(is.Link, 64))
 	}
 	for _, s := range v.DHCPServers {
 		is.Relay4, is.Relay6 = is.Relay4 || s.Is4(), is.Relay6 || s.Is6()

@@ -20,6 +20,7 @@ const (
 	FragmentationNeeded              // RFC 1191; packet too big in IPv6
 	BeyondScope                      // RFC 4443 section 3.1, code 2; IPv4 has no scopes, and hears NetUnreachable
 	AdminProhibited                  // RFC 1812 section 5.2.7.1, code 13
+	ParameterProblem                 // RFC 1812 section 4.3.3.5; IPv6 has none such here
 	numErrors
 )
 
@@ -35,6 +36,7 @@ var messages4 = [numErrors]message{
 	FragmentationNeeded: {ICMPUnreachable, ICMPCodeFragmentation},
 	BeyondScope:         {ICMPUnreachable, 0},
 	AdminProhibited:     {ICMPUnreachable, 13},
+	ParameterProblem:    {ICMPParameterProblem, 0},
 }
 
 var messages6 = [numErrors]message{
@@ -46,6 +48,7 @@ var messages6 = [numErrors]message{
 	FragmentationNeeded: {ICMPv6PacketTooBig, 0},
 	BeyondScope:         {ICMPv6Unreachable, 2},
 	AdminProhibited:     {ICMPv6Unreachable, 1},
+	ParameterProblem:    {ICMPv6ParameterProblem, 0},
 }
 
 // ErrorLen is the most that PutError writes, in bytes.
@@ -54,14 +57,15 @@ const ErrorLen = TooBigLen
 // PutError writes into dst the Ethernet frame with which a router that has the
 // address from tells the sender of the frame f what became of his packet, and
 // returns its length. f was addressed to the router's MAC, and that is who answers.
-// mtu is of FragmentationNeeded: how many bytes of IP packet fit.
+// arg is of FragmentationNeeded how many bytes of IP packet fit, and of
+// ParameterProblem where in the packet the problem is.
 //
 // It returns 0 when nothing may be said (RFC 1812 section 4.3.2.7, RFC 4443 section
 // 2.4(e)): an ICMP error or redirect; a frame or packet to a group or to everybody;
 // a fragment other than the first; a source that is no single host's; a malformed
 // header; a from of the other family. dst holds ErrorLen bytes and does not overlap
 // f.
-func PutError(dst, f []byte, e Error, mtu int, from netip.Addr) int {
+func PutError(dst, f []byte, e Error, arg int, from netip.Addr) int {
 	if len(dst) < ErrorLen || len(f) < frame.HeaderLen || e >= numErrors || !betweenStations(f) {
 		return 0
 	}
@@ -69,11 +73,11 @@ func PutError(dst, f []byte, e Error, mtu int, from netip.Addr) int {
 	switch in := frame.Frame(f); in.Type() {
 	case frame.TypeIPv4:
 		if h, ok := ParseIPv4(in.Payload()); ok && from.Is4() && h.ChecksumOK() && mayTell4(h) {
-			n = putError4(dst[frame.HeaderLen:], h, messages4[e], errorField(e, mtu), from.As4())
+			n = putError4(dst[frame.HeaderLen:], h, messages4[e], errorField(e, arg), from.As4())
 		}
 	case frame.TypeIPv6:
 		if h, ok := ParseIPv6(in.Payload()); ok && from.Is6() && mayTell6(h) {
-			n = putError6(dst[frame.HeaderLen:], h, messages6[e], errorField6(h, e, mtu), from.As16())
+			n = putError6(dst[frame.HeaderLen:], h, messages6[e], errorField6(h, e, arg), from.As16())
 		}
 	}
 	if n == 0 {
@@ -85,19 +89,24 @@ func PutError(dst, f []byte, e Error, mtu int, from netip.Addr) int {
 
 // errorField is the 32 bits behind the checksum. The next-hop MTU of RFC 1191 has
 // 16 of them.
-func errorField(e Error, mtu int) uint32 {
-	if e == FragmentationNeeded {
-		return uint32(min(mtu, 0xffff))
+func errorField(e Error, arg int) uint32 {
+	switch e {
+	case FragmentationNeeded:
+		return uint32(min(arg, 0xffff))
+	case ParameterProblem:
+		return uint32(arg) << 24
 	}
 	return 0
 }
 
 // errorField6 is errorField for ICMPv6, where a parameter problem points to what is
 // wrong: the next-header field that names the protocol.
-func errorField6(h IPv6, e Error, mtu int) uint32 {
+func errorField6(h IPv6, e Error, arg int) uint32 {
 	switch e {
 	case FragmentationNeeded:
-		return uint32(max(mtu, IPv6MinMTU))
+		return uint32(max(arg, IPv6MinMTU))
+	case ParameterProblem:
+		return uint32(arg)
 	case ProtocolUnreachable:
 		return uint32(h.protocolAt())
 	}

@@ -34,6 +34,7 @@ var errorKinds = []struct {
 	{FragmentationNeeded, "fragmentation needed", 3, 4, 2, 0},
 	{BeyondScope, "beyond scope", 3, 0, 1, 2},
 	{AdminProhibited, "prohibited", 3, 13, 1, 1},
+	{ParameterProblem, "parameter problem", 12, 0, 4, 0},
 }
 
 func TestErrorKindsAreAll(t *testing.T) {
@@ -55,8 +56,11 @@ func TestPutErrorIPv4(t *testing.T) {
 				got := dst[:PutError(dst, f, k.e, 1450, router4)]
 
 				icmp := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(k.typ4, k.code4)}
-				if k.e == FragmentationNeeded {
+				switch k.e {
+				case FragmentationNeeded:
 					icmp.Seq = 1450
+				case ParameterProblem:
+					icmp.Id = 1450 & 0xff << 8
 				}
 				want := build(t,
 					&layers.Ethernet{SrcMAC: macB, DstMAC: macA, EthernetType: layers.EthernetTypeIPv4},
@@ -88,7 +92,7 @@ func TestPutErrorIPv6(t *testing.T) {
 				if err := icmp.SetNetworkLayerForChecksum(h); err != nil {
 					t.Fatal(err)
 				}
-				field := map[Error]uint32{FragmentationNeeded: 1450, ProtocolUnreachable: 6}[k.e]
+				field := map[Error]uint32{FragmentationNeeded: 1450, ParameterProblem: 1450, ProtocolUnreachable: 6}[k.e]
 				body := append(binary.BigEndian.AppendUint32(nil, field), f[14:14+min(40+n, 1280-48)]...)
 				want := build(t, &layers.Ethernet{SrcMAC: macB, DstMAC: macA, EthernetType: layers.EthernetTypeIPv6}, h, icmp, gopacket.Payload(body))
 				if !bytes.Equal(got, want) {

@@ -43,14 +43,22 @@ func nextOption(o []byte) (option, rest []byte, ok bool) {
 
 // OptionsOK reports whether the options can be walked to their end: every length
 // stays within the header.
-func (h IPv4) OptionsOK() bool {
+func (h IPv4) OptionsOK() bool { return h.BadOption() == 0 }
+
+// BadOption returns where in the header the first option is whose length cannot be
+// right, in bytes; 0 where all can.
+func (h IPv4) BadOption() int {
 	o := h.options()
 	for {
 		_, rest, ok := nextOption(o)
-		if !ok {
-			return len(o) == 0 || o[0] == optionEnd
+		switch {
+		case ok:
+			o = rest
+		case len(o) == 0 || o[0] == optionEnd:
+			return 0
+		default:
+			return h.HeaderLen() - len(o)
 		}
-		o = rest
 	}
 }
 
