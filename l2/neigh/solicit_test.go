@@ -49,7 +49,7 @@ func TestIsRouterSolicitation(t *testing.T) {
 	host, nobody := netip.MustParseAddr("fe80::1"), netip.IPv6Unspecified()
 	source := packet.LinkLayer(packet.OptionSource, here)
 	long := append([]byte{1, 2}, bytes.Repeat([]byte{2}, 14)...) // a link-layer address that is not Ethernet's
-	nonce := []byte{14, 1, 1, 2, 3, 4, 5, 6}          // RFC 3971 section 5.3.2
+	nonce := []byte{14, 1, 1, 2, 3, 4, 5, 6}                     // RFC 3971 section 5.3.2
 	good := solicit(t, rs{options: source})
 	cut := func(payload int) []byte { // with a payload length that says so, and the checksum of what is left
 		b := bytes.Clone(good)
