@@ -160,12 +160,13 @@ func IsRouterSolicitation(b []byte) (src netip.Addr, mac frame.MAC, named, ok bo
 		return src, mac, false, false
 	}
 	p := ND(b[:n])
-	if !optionsOK(p[ipv6Len+rsLen:]) || p.sum() != 0xffff || p.Src().IsMulticast() {
+	o := p[ipv6Len+rsLen:]
+	if !optionsOK(o) || p.sum() != 0xffff || p.Src().IsMulticast() {
 		return src, mac, false, false
 	}
-	mac, named = linkLayer(p[ipv6Len+rsLen:], optionSource)
-	if named && p.Src().IsUnspecified() {
+	if p.Src().IsUnspecified() && hasOption(o, optionSource) {
 		return src, mac, false, false
 	}
+	mac, named = linkLayer(o, optionSource)
 	return p.Src(), mac, named, true
 }

@@ -86,8 +86,7 @@ func (p ND) solicitationOK() bool {
 	if !p.Src().IsUnspecified() {
 		return true
 	}
-	_, named := p.SourceMAC()
-	return !named && p.toSolicitedNode()
+	return !hasOption(p[ipv6Len+ndLen:], optionSource) && p.toSolicitedNode()
 }
 
 // advertisementOK: one to a group answers nobody.
@@ -168,11 +167,24 @@ func (p ND) linkLayer(option uint8) (frame.MAC, bool) {
 
 func linkLayer(o []byte, option uint8) (frame.MAC, bool) {
 	for ; len(o) > 0; o = o[int(o[1])*8:] {
-		if o[0] == option {
-			return frame.MAC(o[2:8]), o[1] == 1
+		switch {
+		case o[0] == option && o[1] == linkLayerLen/8:
+			return frame.MAC(o[2:8]), true
+		case o[0] == option:
+			return frame.MAC{}, false
 		}
 	}
 	return frame.MAC{}, false
+}
+
+// hasOption reports whether there is an option of a type, of whatever length.
+func hasOption(o []byte, option uint8) bool {
+	for ; len(o) > 0; o = o[int(o[1])*8:] {
+		if o[0] == option {
+			return true
+		}
+	}
+	return false
 }
 
 // toSolicitedNode reports whether the packet is addressed to the group that

@@ -6,6 +6,10 @@ import (
 	"vxgw/l2/frame"
 )
 
+// maxTotalLen is the longest packet, in bytes. A fragment that reaches beyond it is
+// no part of one, and offsets behind that spill into the flags.
+const maxTotalLen = 0xffff
+
 // Fragmenter cuts one IPv4 packet into fragments (RFC 791 section 3.2, RFC 1812
 // section 5.2.6).
 type Fragmenter struct {
@@ -17,14 +21,14 @@ type Fragmenter struct {
 
 // Fragments returns the fragments of the IPv4 packet in the frame f, none longer
 // than mtu bytes of packet. It reports false where the packet must not be cut, or
-// cannot: DF, another protocol, a malformed header, or an mtu below 68. f is
-// borrowed.
+// cannot: DF, another protocol, a malformed header, a fragment of more than 65535
+// bytes, or an mtu below 68. f is borrowed.
 func Fragments(f []byte, mtu int) (Fragmenter, bool) {
 	if len(f) < frame.HeaderLen || frame.Frame(f).Type() != frame.TypeIPv4 || mtu < minMTU {
 		return Fragmenter{}, false
 	}
 	h, ok := ParseIPv4(f[frame.HeaderLen:])
-	if !ok || h.DontFragment() || !h.OptionsOK() {
+	if !ok || h.DontFragment() || !h.OptionsOK() || h.FragmentOffset()+len(h) > maxTotalLen {
 		return Fragmenter{}, false
 	}
 	return Fragmenter{eth: f[:frame.HeaderLen], h: h, mtu: mtu}, true
