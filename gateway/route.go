@@ -21,7 +21,8 @@ type routing struct {
 	tally   batchTally // of direction Route
 	cache   *vrf.Cache // made when first needed: not every port has a router behind it
 
-	now uint32 // of the batch at hand
+	now uint32         // of the batch at hand
+	to  forward.Routed // of the packet at hand
 	run vrfRun
 	any bool // something is in the tally
 }
@@ -68,9 +69,10 @@ func (r *routing) packet(b *frame.Buffer, d fdb.Domain, from fdb.Hop) {
 	if r.cache == nil {
 		r.cache = new(vrf.Cache)
 	}
-	to := r.snap().Route(d, b.Bytes(), r.cache, r.now)
+	to := &r.to
+	r.snap().RouteTo(to, d, b.Bytes(), r.cache, r.now)
 	r.count(to.VRF, b.Len)
-	r.carryOut(b, d, from, &to)
+	r.carryOut(b, d, from, to)
 }
 
 func (r *routing) carryOut(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forward.Routed) {

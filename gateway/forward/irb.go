@@ -19,9 +19,9 @@ type VRFID uint16
 type VRF struct {
 	Name    string
 	Table   *vrf.Table
-	Large   bool                    // so many routes that a cache is faster
-	Own     map[netip.Addr]struct{} // the gateway's addresses
-	Traffic *counters.Traffic       // Rx: frames that came to be routed, Tx: those that were
+	Large   bool              // so many routes that a cache is faster
+	Own     *OwnAddrs         // the gateway's addresses
+	Traffic *counters.Traffic // Rx: frames that came to be routed, Tx: those that were
 }
 
 // IRB is the routed side of a bridge domain: integrated routing and bridging. Its

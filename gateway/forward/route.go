@@ -48,19 +48,26 @@ const (
 // seconds.
 func (s *Snapshot) Route(domain fdb.Domain, f frame.Frame, cache *vrf.Cache, now uint32) Routed {
 	var r Routed
+	s.RouteTo(&r, domain, f, cache, now)
+	return r
+}
+
+// RouteTo is Route for who has a Routed to be written over.
+func (s *Snapshot) RouteTo(r *Routed, domain fdb.Domain, f frame.Frame, cache *vrf.Cache, now uint32) {
+	*r = Routed{}
 	d := &s.Domains[domain]
 	if d.IRB == nil {
-		return r.drop(NoGateway)
+		r.drop(NoGateway)
+		return
 	}
 	r.VRF = d.IRB.VRF
 	if f.Type() == frame.TypeIPv4 {
 		r.From = d.IRB.From4
-		s.route4(&r, f, cache, now)
+		s.route4(r, f, cache, now)
 	} else {
 		r.From = d.IRB.From6
-		s.route6(&r, d, f, cache, now)
+		s.route6(r, d, f, cache, now)
 	}
-	return r
 }
 
 // RouteOwn is Route for a packet that the gateway itself sends in a VRF. It has not
@@ -73,10 +80,7 @@ func (s *Snapshot) RouteOwn(id VRFID, packet []byte, dst netip.Addr, now uint32)
 	return r
 }
 
-func (r *Routed) drop(why Reason) Routed {
-	r.Action, r.Reason = RouteDrop, why
-	return *r
-}
+func (r *Routed) drop(why Reason) { r.Action, r.Reason = RouteDrop, why }
 
 // refuse drops a packet and tells its sender.
 func (r *Routed) refuse(why Reason, tell ip.Error) {
@@ -106,7 +110,7 @@ func (s *Snapshot) route4(r *Routed, f frame.Frame, cache *vrf.Cache, now uint32
 	dst := h.Dst()
 	r.Route = s.VRFs[r.VRF].lookup(dst, cache)
 	switch {
-	case s.isOwn(r.VRF, h.Src()):
+	case s.VRFs[r.VRF].Own.has4(h[12:16]):
 		r.drop(Martian)
 	case r.Route != nil && r.Route.Kind == vrf.Local:
 		r.local4(h, dst)
@@ -125,13 +129,6 @@ func (v *VRF) lookup(a netip.Addr, cache *vrf.Cache) *vrf.Route {
 		return v.Table.Lookup(a)
 	}
 	return cache.Lookup(v.Table, a)
-}
-
-// isOwn reports whether an address is the gateway's own in a VRF: nobody else sends
-// from it.
-func (s *Snapshot) isOwn(id VRFID, a netip.Addr) bool {
-	_, own := s.VRFs[id].Own[a]
-	return own
 }
 
 // local4 is for an address of the gateway's own.
@@ -182,7 +179,7 @@ func (s *Snapshot) route6(r *Routed, d *Domain, f frame.Frame, cache *vrf.Cache,
 	}
 	r.Route = s.VRFs[r.VRF].lookup(dst, cache)
 	switch {
-	case s.isOwn(r.VRF, h.Src()):
+	case s.VRFs[r.VRF].Own.has6(h[8:24]):
 		r.drop(Martian)
 	case r.Route != nil && r.Route.Kind == vrf.Local:
 		r.local6(h, dst)

@@ -74,12 +74,12 @@ func routedSnapshot() *Snapshot {
 		route("10.1.1.0/24", vrf.Connected, hop(dom3000, "")), route("10.1.1.1/32", vrf.Local, hop(dom3000, "")),
 		route("2001:db8:3::/64", vrf.Connected, hop(dom3000, "")), route("2001:db8:3::1/128", vrf.Local, hop(dom3000, "")),
 	}))
-	own := func(texts ...string) map[netip.Addr]struct{} {
-		m := make(map[netip.Addr]struct{})
+	own := func(texts ...string) *OwnAddrs {
+		var addrs []netip.Addr
 		for _, t := range texts {
-			m[netip.MustParseAddr(t)] = struct{}{}
+			addrs = append(addrs, netip.MustParseAddr(t))
 		}
-		return m
+		return NewOwnAddrs(addrs)
 	}
 	s.VRFs = []VRF{
 		{Name: "red", Table: red, Traffic: new(counters.Traffic), Own: own("10.1.1.1", "10.1.2.1", "10.1.3.0", "2001:db8:1::1", "2001:db8:2::1")},
@@ -403,4 +403,17 @@ func FuzzRoute(f *testing.F) {
 			t.Fatalf("into another VRF: %+v", r)
 		}
 	})
+}
+
+func BenchmarkRoute(b *testing.B) {
+	s := routedSnapshot()
+	for name, f := range map[string]frame.Frame{"IPv4": udp4("10.1.2.9", "10.1.1.10", nil), "IPv6": udp6("2001:db8:2::9", "2001:db8:1::10", nil)} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var r Routed
+			for b.Loop() {
+				s.RouteTo(&r, dom2000, f, nil, now)
+			}
+		})
+	}
 }

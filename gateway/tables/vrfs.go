@@ -62,7 +62,7 @@ func (a *applier) applyVRFs() {
 	for name, id := range a.vrfs.ids {
 		if !keep[name] {
 			// Empty, because a worker may still route by it for a moment.
-			a.s.VRFs[id] = forward.VRF{Table: vrf.Build(noRoutes), Traffic: a.s.VRFs[id].Traffic}
+			a.s.VRFs[id] = forward.VRF{Table: vrf.Build(noRoutes), Own: forward.NewOwnAddrs(nil), Traffic: a.s.VRFs[id].Traffic}
 			a.vrfs.drop(name)
 		}
 	}
@@ -73,13 +73,13 @@ func routed(v *config.VNI) bool { return v.VRF != "" && len(v.Gateway) > 0 }
 func noRoutes(func(vrf.Route) bool) {}
 
 func (a *applier) vrf(cfg *config.VRF, members []*config.VNI, was forward.VRF) forward.VRF {
-	own := make(map[netip.Addr]struct{})
+	var own []netip.Addr
 	for _, v := range members {
 		for _, p := range v.Gateway {
-			own[p.Addr()] = struct{}{}
+			own = append(own, p.Addr())
 		}
 	}
-	is := forward.VRF{Name: cfg.Name, Own: own, Table: vrf.Build(a.routes(cfg, members)), Traffic: was.Traffic}
+	is := forward.VRF{Name: cfg.Name, Own: forward.NewOwnAddrs(own), Table: vrf.Build(a.routes(cfg, members)), Traffic: was.Traffic}
 	is.Large = is.Table.Len() > largeTable
 	if is.Traffic == nil {
 		is.Traffic = new(counters.Traffic)

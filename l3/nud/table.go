@@ -2,8 +2,9 @@ package nud
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 	"iter"
+	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,7 @@ const shards = 64
 // Table is the neighbours of many domains. Make one with New. All methods may be
 // called from any goroutine; Lookup takes no lock and allocates nothing.
 type Table struct {
-	seed   maphash.Seed // of its own, so that nobody can choose addresses that collide
+	seed   [4]uint64 // of its own, so that nobody can choose addresses that collide
 	shards [shards]shard
 	quotas [1 << 16]atomic.Pointer[quota] // by domain; nil: it is not routed
 	held   atomic.Int64                   // bytes of the packets that wait
@@ -33,12 +34,24 @@ type shard struct {
 }
 
 // New returns an empty table.
-func New() *Table { return &Table{seed: maphash.MakeSeed()} }
+func New() *Table {
+	t := &Table{}
+	for i := range t.seed {
+		t.seed[i] = rand.Uint64() | 1
+	}
+	return t
+}
+
+// mix multiplies to 128 bits and folds.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
 
 func (t *Table) hash(k key) uint64 {
 	b := k.addr.As16()
-	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
-	return maphash.Comparable(t.seed, [3]uint64{hi, lo, uint64(k.domain)})
+	h := mix(binary.BigEndian.Uint64(b[:8])^t.seed[0], uint64(k.domain)^t.seed[1])
+	return mix(binary.BigEndian.Uint64(b[8:])^t.seed[2], h^t.seed[3])
 }
 
 func (t *Table) shard(h uint64) *shard { return &t.shards[h>>58] }
