@@ -29,12 +29,12 @@ func FrameLen(f Fields) int {
 }
 
 // PutUDP writes into dst the Ethernet frame that carries a datagram, checksums and
-// all, and returns FrameLen; 0 when dst is shorter, the families differ, or the
-// payload is longer than a datagram's may be.
+// all, and returns FrameLen; 0 when dst is shorter, an address is missing or of the
+// other family, or the payload is longer than a datagram's may be.
 func PutUDP(dst []byte, f Fields) int {
 	n := FrameLen(f)
 	length := ip.UDPHeaderLen + len(f.Payload)
-	if len(dst) < n || f.Src.Is4() != f.Dst.Is4() || !f.Src.IsValid() || length > 0xffff-ip.IPv4HeaderLen {
+	if len(dst) < n || f.Src.Is4() != f.Dst.Is4() || !f.Src.IsValid() || !f.Dst.IsValid() || length > 0xffff-ip.IPv4HeaderLen {
 		return 0
 	}
 	if f.TTL == 0 {

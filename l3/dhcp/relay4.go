@@ -59,6 +59,7 @@ var (
 	ErrOption82  = errors.New("a client put relay information into it (RFC 3046 section 2.1)")
 	ErrGiaddr    = errors.New("its giaddr is not the gateway's there")
 	ErrHardware  = errors.New("its client is not on Ethernet")
+	ErrAddress   = errors.New("the gateway has no address of its family there")
 )
 
 // Relay4 returns what a server is sent of a client's message (RFC 1542 section 4.1.1):
@@ -74,6 +75,8 @@ func Relay4(msg []byte, l Link) ([]byte, error) {
 	own := !m.GatewayIPAddr.IsUnspecified() && m.GatewayIPAddr.To4() != nil
 	relayed, _ := netip.AddrFromSlice(m.GatewayIPAddr.To4())
 	switch {
+	case !l.Addr.Is4():
+		return nil, ErrAddress
 	case m.HopCount >= maxHops, relayed == l.Addr:
 		return nil, ErrHops
 	case !own && m.Options.Has(dhcpv4.OptionRelayAgentInformation):

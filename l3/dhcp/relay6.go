@@ -1,6 +1,8 @@
 package dhcp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"net"
 	"net/netip"
 
@@ -46,6 +48,30 @@ func Relay6(msg []byte, peer netip.Addr, l Link) ([]byte, error) {
 	return out.ToBytes(), nil
 }
 
+// Where the fields of a relay's message and of an option are (RFC 8415 sections 9 and
+// 21.1), in bytes.
+const (
+	relayOptionsAt = 34
+	optionHeadLen  = 4
+)
+
+// relayMessage returns a copy of the message in a relay's that the library can read,
+// as it stands there: written anew it is another one where an option is there twice,
+// or is not what the library takes it for.
+func relayMessage(msg []byte) []byte {
+	for o := msg[relayOptionsAt:]; len(o) >= optionHeadLen; {
+		n := optionHeadLen + int(binary.BigEndian.Uint16(o[2:4]))
+		if n > len(o) {
+			break
+		}
+		if binary.BigEndian.Uint16(o[0:2]) == uint16(dhcpv6.OptionRelayMsg) {
+			return bytes.Clone(o[optionHeadLen:n])
+		}
+		o = o[n:]
+	}
+	return nil
+}
+
 // fromClient reports whether clients send messages of a type (RFC 8415 section 7.3).
 func fromClient(t dhcpv6.MessageType) bool {
 	switch t {
@@ -84,7 +110,7 @@ func Answer6(msg []byte, _ Link) (Reply6, error) {
 	if inner == nil || !valid {
 		return Reply6{}, ErrDirection
 	}
-	r := Reply6{Msg: inner.ToBytes(), To: to, Port: clientPort6, Circuit: string(relay.Options.InterfaceID())}
+	r := Reply6{Msg: relayMessage(msg), To: to, Port: clientPort6, Circuit: string(relay.Options.InterfaceID())}
 	if inner.IsRelay() {
 		r.Port = serverPort6
 	}
