@@ -505,3 +505,26 @@ func TestRoutingIsShown(t *testing.T) {
 		}
 	})
 }
+
+// Two gateways that each send what they do not know to the other: a packet goes round
+// as long as it has hops, and its sender is told once.
+func TestRoutingLoop(t *testing.T) {
+	Test(t, func(n *Net) {
+		loop := func(name, peer, address, via string) *Gateway {
+			return n.Add(conf(name, vni(2000, peer, "vrf = \"red\"\ngateway = [\""+address+"/24\"]"), ports(20, "e1"),
+				"[[vrf]]\nname = \"red\"\n[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nvia = \""+via+"\""))
+		}
+		a := loop("a", "b", "10.1.2.1", "10.1.2.2")
+		loop("b", "a", "10.1.2.2", "10.1.2.1")
+		quiet(n)
+		f := packet.UDP(a.Config.MAC, H1, netip.AddrPortFrom(r3, 1), netip.MustParseAddrPort("8.8.8.8:9"), make([]byte, 20))
+		n.Burst("a.e1", f) // who is who is found out with it
+		r := n.Burst("a.e1", f)
+		if got := r.counts["a>b"] + r.counts["b>a"]; got != 63+1 { // and the error on its way back
+			t.Errorf("it crossed %d times, want 63 and its error once: %s", got, r)
+		}
+		if got := r.counts["a!route:ttl_expired"] + r.counts["b!route:ttl_expired"]; got != 1 {
+			t.Errorf("it ended %d times: %s", got, r)
+		}
+	})
+}
