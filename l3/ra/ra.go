@@ -4,8 +4,10 @@ package ra
 
 import (
 	"encoding/binary"
+	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/mdlayher/ndp"
@@ -23,12 +25,12 @@ const (
 	// carries.
 	MaxLen = frame.HeaderLen + ip.IPv6MinMTU
 
-	hopLimit    = 255 // RFC 4861 section 6.1.2
-	hostsLimit  = 64  // what hosts are to send with (RFC 1700)
-	traffic     = 0xc0
-	autoBits    = 64 // prefixes that hosts make addresses in by themselves (RFC 4862, RFC 2464 section 4)
-	validFor    = 30 * 24 * time.Hour
-	preferedFor = 7 * 24 * time.Hour
+	hopLimit     = 255 // RFC 4861 section 6.1.2
+	hostsLimit   = 64  // what hosts are to send with (RFC 1700)
+	traffic      = 0xc0
+	autoBits     = 64 // prefixes that hosts make addresses in by themselves (RFC 4862, RFC 2464 section 4)
+	validFor     = 30 * 24 * time.Hour
+	preferredFor = 7 * 24 * time.Hour
 )
 
 // AllNodes is the group of all hosts of a link (RFC 4291 section 2.7.1).
@@ -40,7 +42,7 @@ type Config struct {
 	Source   netip.Addr // its link-local address
 	Prefixes []netip.Prefix
 	MTU      int // of the link, in bytes; 0: not said
-	Lifetime int // seconds that it is a router for; 0: no longer
+	Lifetime int // seconds that it is a router for, 65535 at most; 0: no longer
 
 	// Managed says that there are addresses by DHCPv6, Other that there is the
 	// rest.
@@ -48,9 +50,10 @@ type Config struct {
 }
 
 // Put writes into dst the Ethernet frame that advertises a router to a host or a
-// group, and returns its length; 0 when it does not fit MaxLen, or dst is shorter.
+// group, and returns its length; 0 when it does not fit MaxLen, dst is shorter, or c
+// holds what no host believes or no message has room for.
 func Put(dst []byte, c Config, to netip.Addr, toMAC frame.MAC) int {
-	if len(dst) < MaxLen || !c.Source.Is6() || !to.Is6() {
+	if len(dst) < MaxLen || !to.Is6() || !c.ok() {
 		return 0
 	}
 	msg, err := ndp.MarshalMessageChecksum(c.message(), c.Source, to)
@@ -67,6 +70,14 @@ func Put(dst []byte, c Config, to netip.Addr, toMAC frame.MAC) int {
 	return frame.HeaderLen + ip.IPv6HeaderLen + copy(dst[frame.HeaderLen+ip.IPv6HeaderLen:], msg)
 }
 
+// ok reports whether c can be said: by a link-local address (RFC 4861 section 6.1.2),
+// with a lifetime of 16 bits, of IPv6 prefixes.
+func (c Config) ok() bool {
+	noPrefix := func(p netip.Prefix) bool { return !p.IsValid() || !p.Addr().Is6() }
+	return c.Source.Is6() && c.Source.IsLinkLocalUnicast() && c.Lifetime >= 0 && c.Lifetime <= math.MaxUint16 &&
+		!slices.ContainsFunc(c.Prefixes, noPrefix)
+}
+
 func (c Config) message() *ndp.RouterAdvertisement {
 	m := &ndp.RouterAdvertisement{
 		CurrentHopLimit: hostsLimit, ManagedConfiguration: c.Managed, OtherConfiguration: c.Other,
@@ -79,7 +90,7 @@ func (c Config) message() *ndp.RouterAdvertisement {
 	for _, p := range c.Prefixes {
 		m.Options = append(m.Options, &ndp.PrefixInformation{
 			PrefixLength: uint8(p.Bits()), OnLink: true, AutonomousAddressConfiguration: p.Bits() == autoBits,
-			ValidLifetime: validFor, PreferredLifetime: preferedFor, Prefix: p.Masked().Addr(),
+			ValidLifetime: validFor, PreferredLifetime: preferredFor, Prefix: p.Masked().Addr(),
 		})
 	}
 	return m

@@ -43,7 +43,7 @@ func (s *Schedule) Solicited(now uint32) bool {
 	if s.rng == nil {
 		return false
 	}
-	if s.sent > 0 && now-s.last < minDelay {
+	if s.sent > 0 && int32(now-s.last) < minDelay { // also where now lies a little behind
 		if soon := s.last + minDelay; int32(soon-s.next) < 0 {
 			s.next = soon
 		}
