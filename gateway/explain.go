@@ -164,12 +164,8 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 			x.step("port", "it would be shut down: spanning tree, and bpdu is \"shutdown\"")
 		}
 		x.dropped(v.Reason)
-	case forward.ToPort:
-		x.forwarded("forward")
-		x.copyToPort(v.Port)
-	case forward.ToVTEP:
-		x.forwarded("forward")
-		x.copyToVTEP(v.VTEP, f)
+	case forward.ToPort, forward.ToVTEP:
+		x.unicast(v, f)
 	case forward.Flood:
 		x.forwarded("flood")
 		x.flood(v, in, f)
@@ -180,6 +176,16 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 		x.route(v, in, f)
 	case forward.Local:
 		x.local(v, f)
+	}
+}
+
+// unicast names the one copy of a frame.
+func (x *explainer) unicast(v forward.Verdict, f frame.Frame) {
+	x.forwarded("forward")
+	if v.Kind == forward.ToPort {
+		x.copyToPort(v.Port)
+	} else {
+		x.copyToVTEP(v.VTEP, f)
 	}
 }
 

@@ -98,18 +98,20 @@ func (x *explainer) onward(r *forward.Routed, d fdb.Domain, in forward.PortID, f
 		x.step("rewrite", "%s -> %s, TTL or hop limit %d", f.Src(), f.Dst(), hopsLeft(f))
 	}
 	x.destination(v, f)
+	x.fromGateway(v, f)
+}
+
+// fromGateway names the copies of a frame that the gateway sends.
+func (x *explainer) fromGateway(v forward.Verdict, f frame.Frame) {
 	switch v.Kind {
 	case forward.Drop:
 		x.dropped(v.Reason)
-	case forward.ToPort:
-		x.forwarded("forward")
-		x.copyToPort(v.Port)
-	case forward.ToVTEP:
-		x.forwarded("forward")
-		x.copyToVTEP(v.VTEP, f)
 	case forward.Flood:
 		x.forwarded("flood")
-		x.floodOwn(v, f)
+		x.floodPorts(v, forward.NoPortID, f)
+		x.floodVTEPs(v, f)
+	default:
+		x.unicast(v, f)
 	}
 }
 
@@ -128,27 +130,13 @@ func (x *explainer) unresolved(r *forward.Routed) {
 // fragments tells where the fragments of a packet go.
 func (x *explainer) fragments(r *forward.Routed, f frame.Frame, mtu int) {
 	x.step("fragments", "it is too long for the way and may be cut: into packets of up to %d bytes", mtu)
-	x.forwarded("forward")
 	parts, _ := ip.Fragments(f, mtu)
 	b := make([]byte, frame.HeaderLen+mtu)
 	for n := parts.Next(b); n > 0; n = parts.Next(b) {
 		part := frame.Frame(b[:n])
 		rewrite(part, r.MAC, x.s.Domains[r.Domain].Gateway)
-		switch v := x.s.FromGateway(r.Domain, forward.NoPortID, r.MAC, forward.Input{Frame: part, Size: n}, x.now); v.Kind {
-		case forward.ToPort:
-			x.copyToPort(v.Port)
-		case forward.ToVTEP:
-			x.copyToVTEP(v.VTEP, part)
-		case forward.Flood:
-			x.floodOwn(v, part)
-		}
+		x.fromGateway(x.s.FromGateway(r.Domain, forward.NoPortID, r.MAC, forward.Input{Frame: part, Size: n}, x.now), part)
 	}
-}
-
-// floodOwn lists the copies of a frame that the gateway floods.
-func (x *explainer) floodOwn(v forward.Verdict, f frame.Frame) {
-	x.floodPorts(v, forward.NoPortID, f)
-	x.floodVTEPs(v, f)
 }
 
 // told says what the sender of a dropped packet hears.

@@ -10,12 +10,8 @@ import (
 	"vxgw/l3/ip"
 )
 
-// Ports of DHCP (RFC 2131 section 4.1, RFC 8415 section 7.2).
-const (
-	dhcpServer4 = 67
-	dhcpClient4 = 68
-	dhcpServer6 = 547
-)
+// dhcpClient4 is the port of DHCP clients (RFC 2131 section 4.1).
+const dhcpClient4 = 68
 
 // link describes a domain to the relay, and where in it a client is.
 func (r *router) link(d fdb.Domain, from fdb.Hop) dhcp.Link {
@@ -47,14 +43,14 @@ func (r *router) relayRequest(j job) {
 	for _, server := range r.servers(j.domain) {
 		var out []byte
 		var err error
-		from, port := l.Addr, uint16(dhcpServer4)
+		from, port := l.Addr, uint16(forward.DHCPServer4)
 		switch v4 := packet.Is4(); {
 		case v4 != server.Is4():
 			continue
 		case v4:
 			out, err = dhcp.Relay4(payload, l)
 		default:
-			from, port = l.Addr6, dhcpServer6
+			from, port = l.Addr6, forward.DHCPServer6
 			out, err = dhcp.Relay6(payload, packet, l)
 		}
 		if err != nil {
@@ -121,7 +117,7 @@ func (r *router) reply4(j job, d fdb.Domain, payload []byte) {
 	if a.Broadcast {
 		mac = frame.Broadcast
 	}
-	r.toClient(d, dhcp.Fields{To: mac, Src: l.Addr, Dst: a.To, SrcPort: dhcpServer4, DstPort: dhcpClient4, Payload: a.Msg})
+	r.toClient(d, dhcp.Fields{To: mac, Src: l.Addr, Dst: a.To, SrcPort: forward.DHCPServer4, DstPort: dhcpClient4, Payload: a.Msg})
 }
 
 func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
@@ -130,7 +126,7 @@ func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
 		r.refuse(j, err)
 		return
 	}
-	f := dhcp.Fields{Src: r.tx.snap.Domains[d].IRB.From(a.To), Dst: a.To, SrcPort: dhcpServer6, DstPort: a.Port, Payload: a.Msg}
+	f := dhcp.Fields{Src: r.tx.snap.Domains[d].IRB.From(a.To), Dst: a.To, SrcPort: forward.DHCPServer6, DstPort: a.Port, Payload: a.Msg}
 	f.From = r.tx.snap.Domains[d].Gateway
 	if mac, ok := r.gw.tables.Hosts().Lookup(d, a.To, r.routing.now); ok {
 		f.To = mac

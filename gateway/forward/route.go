@@ -133,23 +133,38 @@ func (v *VRF) lookup(a netip.Addr, cache *vrf.Cache) *vrf.Route {
 
 // local4 is for an address of the gateway's own.
 func (r *Routed) local4(h ip.IPv4, dst netip.Addr) {
-	body := h.Payload()
-	switch {
-	case h.IsFragment():
+	if h.IsFragment() {
 		r.drop(NotServed) // nothing that the gateway serves comes in fragments
-	case h.Protocol() == ip.ProtoICMP && len(body) >= ip.ICMPHeaderLen && ip.ICMP(body).Type() == ip.ICMPEcho:
-		r.Action, r.From = RouteEcho, dst
-	case h.Protocol() == ip.ProtoICMP:
+		return
+	}
+	r.serve(dst, h.Protocol(), h.Payload(), &services4)
+}
+
+// services is what a family calls what the gateway serves.
+type services struct {
+	icmp, echo uint8
+	dhcp       uint16
+}
+
+var (
+	services4 = services{ip.ProtoICMP, ip.ICMPEcho, DHCPServer4}
+	services6 = services{ip.ProtoICMPv6, ip.ICMPv6Echo, DHCPServer6}
+)
+
+// serve decides on what is for the address dst of the gateway's own, by the protocol
+// and what is behind its header.
+func (r *Routed) serve(dst netip.Addr, proto uint8, body []byte, is *services) {
+	r.From = dst
+	switch {
+	case proto == is.icmp && len(body) >= ip.ICMPHeaderLen && ip.ICMP(body).Type() == is.echo:
+		r.Action = RouteEcho
+	case proto == is.icmp:
 		r.drop(NotServed)
-	case h.Protocol() == ip.ProtoUDP && len(body) >= ip.UDPHeaderLen:
-		if ip.UDP(body).DstPort() == DHCPServer4 {
-			r.Action = RouteLocal
-			return
-		}
-		r.From = dst
+	case proto == ip.ProtoUDP && len(body) >= ip.UDPHeaderLen && ip.UDP(body).DstPort() == is.dhcp:
+		r.Action = RouteLocal
+	case proto == ip.ProtoUDP:
 		r.refuse(NotServed, ip.PortUnreachable)
 	default:
-		r.From = dst
 		r.refuse(NotServed, ip.ProtocolUnreachable)
 	}
 }
@@ -197,27 +212,13 @@ func (s *Snapshot) route6(r *Routed, d *Domain, f frame.Frame, cache *vrf.Cache,
 
 // local6 is local4 for IPv6.
 func (r *Routed) local6(h ip.IPv6, dst netip.Addr) {
-	u, ok := h.Upper()
-	body := h[min(u.Off, len(h)):]
-	switch {
+	switch u, ok := h.Upper(); {
 	case !ok:
 		r.drop(BadIPHeader)
 	case u.Fragment, u.Routed:
 		r.drop(NotServed)
-	case u.Proto == ip.ProtoICMPv6 && len(body) >= ip.ICMPHeaderLen && ip.ICMP(body).Type() == ip.ICMPv6Echo:
-		r.Action, r.From = RouteEcho, dst
-	case u.Proto == ip.ProtoICMPv6:
-		r.drop(NotServed)
-	case u.Proto == ip.ProtoUDP && len(body) >= ip.UDPHeaderLen:
-		if ip.UDP(body).DstPort() == DHCPServer6 {
-			r.Action = RouteLocal
-			return
-		}
-		r.From = dst
-		r.refuse(NotServed, ip.PortUnreachable)
 	default:
-		r.From = dst
-		r.refuse(NotServed, ip.ProtocolUnreachable)
+		r.serve(dst, u.Proto, h[u.Off:], &services6)
 	}
 }
 
