@@ -32,6 +32,7 @@ type Gateway struct {
 	pathMTUs      pathMTUs
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
+	ipsec  atomic.Bool                   // the host has IPsec policies
 	ledger ledger
 	ready  atomic.Pointer[func()] // called once, when forwarding has begun
 

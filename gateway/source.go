@@ -295,6 +295,9 @@ func (g *Gateway) describeUplink() string {
 	if links := g.linksInUse(); links != "" {
 		return "past the host's IP stack by " + links + "; what cannot be, by " + stack + g.heard(g.up.past...)
 	}
+	if g.config().Underlay.Bypass && g.ipsec.Load() {
+		return stack + ", because the host has IPsec policies"
+	}
 	return stack
 }
 

@@ -21,6 +21,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	defer tick.Stop()
 	defer g.closeAll()
 	var ticks int
+	g.lookForIPsec()
 	g.reconcile()
 	if err := g.begin(); err != nil {
 		return err
@@ -70,6 +71,7 @@ func (g *Gateway) everySecond(ticks int) {
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()
 	}
+	g.lookForIPsec()
 	if ticks%int(pathsEvery/tickEvery) == 0 {
 		g.paths.ask(allPaths)
 	}
