@@ -54,6 +54,7 @@ const (
 
 // Why a message is not relayed.
 var (
+	ErrFormat    = errors.New("it is cut, or its options do not fill it")
 	ErrDirection = errors.New("it is no message in this direction")
 	ErrHops      = errors.New("it has passed too many relays, or one twice")
 	ErrOption82  = errors.New("a client put relay information into it (RFC 3046 section 2.1)")

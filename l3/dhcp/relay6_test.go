@@ -37,6 +37,10 @@ func relayed6(typ, hops byte, link, peer netip.Addr, options ...[]byte) []byte {
 // nobody knows.
 var solicit6 = message6(1, opt6(8, 0, 1), opt6(0xfff0, 1, 2, 3), opt6(6, 0, 23, 0, 24), opt6(1, 0, 3, 0, 1, 2, 0, 0, 0, 1, 1), opt6(0xfff0))
 
+// odd6 has a partial name, as RFC 4704 section 4.2 allows, a user class without a
+// length, and a status of no length.
+var odd6 = message6(3, opt6(39, 1, 4, 'h', 'o', 's', 't'), opt6(15, []byte("iPXE")...), opt6(13))
+
 func TestRelay6(t *testing.T) {
 	zero := netip.IPv6Unspecified()
 	inner := func(hops byte) []byte { return relayed6(12, hops, link.Addr6, peer, circuit, opt6(9, solicit6...)) }
@@ -49,6 +53,8 @@ func TestRelay6(t *testing.T) {
 	}{
 		{"a client's", solicit6, peer, relayed6(12, 0, link.Addr6, peer, circuit, opt6(9, solicit6...))},
 		{"a client's with a global address", solicit6, global, relayed6(12, 0, link.Addr6, global, circuit, opt6(9, solicit6...))},
+		{"one with an option that is wrong inside: the server's to judge", odd6, peer, relayed6(12, 0, link.Addr6, peer, circuit, opt6(9, odd6...))},
+		{"a relay's around something that is wrong inside", relayed6(12, 0, global, peer, opt6(9, 1)), global, relayed6(12, 1, zero, global, circuit, opt6(9, relayed6(12, 0, global, peer, opt6(9, 1))...))},
 		{"one without options", message6(11), peer, relayed6(12, 0, link.Addr6, peer, circuit, opt6(9, message6(11)...))},
 		{"a relay's: its address says which link (RFC 8415 section 19.1.2)", other, global, relayed6(12, 1, zero, global, circuit, opt6(9, other...))},
 		{"a relay's with a link-local address", other, peer, relayed6(12, 1, link.Addr6, peer, circuit, opt6(9, other...))},
@@ -85,17 +91,18 @@ func TestRelay6Refuses(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		msg  []byte
-		want error // nil: any
+		want error
 	}{
 		{"9 hops (HOP_COUNT_LIMIT)", relayed6(12, 8, global, peer, opt6(9, solicit6...)), ErrHops},
 		{"255 hops", relayed6(12, 255, global, peer, opt6(9, solicit6...)), ErrHops},
-		{"an option beyond the end", message6(1, []byte{0, 1, 0, 9, 1}), nil},
-		{"half an option", message6(1, []byte{0, 1, 0}), nil},
-		{"a relay's that is cut", relayed6(12, 0, global, peer)[:33], nil},
-		{"no transaction id", []byte{1, 2}, nil},
-		{"nothing", nil, nil},
+		{"an option beyond the end", message6(1, []byte{0, 1, 0, 9, 1}), ErrFormat},
+		{"half an option", message6(1, []byte{0, 1, 0}), ErrFormat},
+		{"a relay's that is cut", relayed6(12, 0, global, peer)[:33], ErrFormat},
+		{"no transaction id", []byte{1, 2}, ErrFormat},
+		{"a relay's with an option beyond the end", relayed6(12, 0, global, peer, []byte{0, 9, 0, 9, 1}), ErrFormat},
+		{"nothing", nil, ErrFormat},
 	} {
-		if out, err := Relay6(tc.msg, peer, link); err == nil || tc.want != nil && !errors.Is(err, tc.want) || out != nil {
+		if out, err := Relay6(tc.msg, peer, link); !errors.Is(err, tc.want) || out != nil {
 			t.Errorf("%s: %v and % x", tc.name, err, out)
 		}
 	}
@@ -117,6 +124,7 @@ func TestAnswer6(t *testing.T) {
 		{"two messages: the first", relayed6(13, 0, link.Addr6, peer, opt6(9, reply...), opt6(9, nested...)), Reply6{Msg: reply, To: peer, Port: 546}},
 		{"an option that is asked for twice", relayed6(13, 0, link.Addr6, peer, opt6(9, message6(7, opt6(6, 0, 23, 0, 24, 0, 23))...)),
 			Reply6{Msg: message6(7, opt6(6, 0, 23, 0, 24, 0, 23)), To: peer, Port: 546}},
+		{"what the library does not read", relayed6(13, 0, link.Addr6, peer, opt6(9, odd6...)), Reply6{Msg: odd6, To: peer, Port: 546}},
 		{"search domains without their end", relayed6(13, 0, link.Addr6, peer, opt6(9, message6(7, opt6(24, 3, 'f', 'o', 'o', 0, 1, 'x', 0xc0, 0))...)),
 			Reply6{Msg: message6(7, opt6(24, 3, 'f', 'o', 'o', 0, 1, 'x', 0xc0, 0)), To: peer, Port: 546}},
 		{"a status within an association", relayed6(13, 0, link.Addr6, peer, opt6(9, message6(7, opt6(3, append(make([]byte, 12), opt6(13, 0, 0)...)...))...)),
@@ -145,14 +153,15 @@ func TestAnswer6Refuses(t *testing.T) {
 	}{
 		{"a Relay-forward", relayed6(12, 0, link.Addr6, peer, opt6(9, solicit6...)), ErrDirection},
 		{"a reply that is not wrapped", message6(7), ErrDirection},
-		{"nothing in it", relayed6(13, 0, link.Addr6, peer, circuit), ErrDirection},
-		{"an empty message in it", relayed6(13, 0, link.Addr6, peer, opt6(9)), nil},
-		{"a message that is cut in it", relayed6(13, 0, link.Addr6, peer, opt6(9, 7, 1, 2)), nil},
-		{"an option beyond the end", relayed6(13, 0, link.Addr6, peer, []byte{0, 9, 0, 9, 7}), nil},
-		{"cut", relayed6(13, 0, link.Addr6, peer)[:33], nil},
-		{"nothing", nil, nil},
+		{"nothing in it", relayed6(13, 0, link.Addr6, peer, circuit), ErrFormat},
+		{"an empty message in it", relayed6(13, 0, link.Addr6, peer, opt6(9)), ErrFormat},
+		{"a message that is cut in it", relayed6(13, 0, link.Addr6, peer, opt6(9, 7, 1, 2)), ErrFormat},
+		{"an option beyond the end", relayed6(13, 0, link.Addr6, peer, []byte{0, 9, 0, 9, 7}), ErrFormat},
+		{"cut", relayed6(13, 0, link.Addr6, peer)[:33], ErrFormat},
+		{"an option beyond the end of what is in it", relayed6(13, 0, link.Addr6, peer, opt6(9, message6(7, []byte{0, 1, 0, 1})...)), ErrFormat},
+		{"nothing", nil, ErrFormat},
 	} {
-		if r, err := Answer6(tc.msg, link); err == nil || tc.want != nil && !errors.Is(err, tc.want) || r.Msg != nil {
+		if r, err := Answer6(tc.msg, link); !errors.Is(err, tc.want) || r.Msg != nil {
 			t.Errorf("%s: %v and %+v", tc.name, err, r)
 		}
 	}
@@ -180,8 +189,11 @@ func FuzzRelay6(f *testing.F) {
 			return
 		}
 		m, err := dhcpv6.FromBytes(out)
-		if err != nil || !m.IsRelay() || out[0] != 12 || out[1] > 8 || !bytes.HasSuffix(out, msg) {
-			t.Fatalf("%v: % x", err, out)
+		if _, wrong := dhcpv6.FromBytes(msg); wrong == nil && (err != nil || !m.IsRelay()) {
+			t.Fatalf("a message that the library reads became one that it does not: %v: % x", err, out)
+		}
+		if out[0] != 12 || out[1] > 8 || !bytes.HasSuffix(out, msg) {
+			t.Fatalf("% x", out)
 		}
 		out[0] = 13 // as a server answers
 		r, err := Answer6(out, link)

@@ -44,9 +44,7 @@ func (s *Schedule) Solicited(now uint32) bool {
 		return false
 	}
 	if s.sent > 0 && int32(now-s.last) < minDelay { // also where now lies a little behind
-		if soon := s.last + minDelay; int32(soon-s.next) < 0 {
-			s.next = soon
-		}
+		s.next = s.last + minDelay // sooner than any interval
 		return false
 	}
 	s.send(now)
