@@ -27,8 +27,7 @@ func (x *explainer) route(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	case forward.RouteResolve:
 		x.unresolved(&r)
 	case forward.RouteEcho:
-		x.step("local", "an echo request for %s, which is this gateway's: answered", r.From)
-		x.forwarded("local")
+		x.echo(&r, f)
 	case forward.RouteLocal:
 		x.step("local", "DHCP: for the relay of this gateway")
 		x.forwarded("local")
@@ -36,6 +35,17 @@ func (x *explainer) route(v forward.Verdict, in forward.PortID, f frame.Frame) {
 		x.told(&r)
 		x.dropped(r.Reason)
 	}
+}
+
+// echo tells whether an echo request is a good one.
+func (x *explainer) echo(r *forward.Routed, f frame.Frame) {
+	if !ip.TurnEcho(append([]byte(nil), f...), r.From) {
+		x.step("local", "an echo request for %s, which is this gateway's, with a wrong code or checksum", r.From)
+		x.dropped(forward.NotServed)
+		return
+	}
+	x.step("local", "an echo request for %s, which is this gateway's: answered", r.From)
+	x.forwarded("local")
 }
 
 // packet names the addresses of the packet, as far as they can be read.

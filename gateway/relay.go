@@ -57,7 +57,7 @@ func (r *router) relayRequest(j job) {
 			r.refuse(j, err)
 			return
 		}
-		r.toServer(j.domain, dhcp.Fields{Src: from, Dst: server, SrcPort: port, DstPort: port, Payload: out})
+		r.route(j.domain, dhcp.Fields{Src: from, Dst: server, SrcPort: port, DstPort: port, Payload: out})
 		sent = true
 	}
 	if !sent {
@@ -75,8 +75,8 @@ func (r *router) servers(d fdb.Domain) []netip.Addr {
 	return r.tx.snap.Domains[d].IRB.Servers
 }
 
-// toServer routes a datagram of the gateway's own.
-func (r *router) toServer(d fdb.Domain, f dhcp.Fields) {
+// route routes a datagram of the gateway's own.
+func (r *router) route(d fdb.Domain, f dhcp.Fields) {
 	f.From = r.tx.snap.Domains[d].Gateway
 	f.To = f.From // it is the next hop's when it has been routed
 	b := newOwn(dhcp.FrameLen(f))
@@ -126,20 +126,8 @@ func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
 		r.refuse(j, err)
 		return
 	}
-	f := dhcp.Fields{Src: r.tx.snap.Domains[d].IRB.From(a.To), Dst: a.To, SrcPort: forward.DHCPServer6, DstPort: a.Port, Payload: a.Msg}
-	f.From = r.tx.snap.Domains[d].Gateway
-	if mac, ok := r.gw.tables.Hosts().Lookup(d, a.To, r.routing.now); ok {
-		f.To = mac
-		r.toClient(d, f)
-		return
-	}
 	// Its client is a neighbour that is asked for like any other.
-	f.To = f.From
-	b := newOwn(dhcp.FrameLen(f))
-	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
-		r.gw.ledger.own.Add(1)
-		r.routing.resolve(&b, d, forward.OwnHop, &forward.Routed{Domain: d, Neighbour: a.To})
-	}
+	r.route(d, dhcp.Fields{Src: r.tx.snap.Domains[d].IRB.From(a.To), Dst: a.To, SrcPort: forward.DHCPServer6, DstPort: a.Port, Payload: a.Msg})
 }
 
 func (r *router) toClient(d fdb.Domain, f dhcp.Fields) {

@@ -111,14 +111,26 @@ func (r *routing) forward(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 		return
 	}
 	r.run.tx.Add(len(f))
-	rewrite(f, to.MAC, s.Domains[to.Domain].Gateway)
+	readdress(f, to.MAC, s.Domains[to.Domain].Gateway)
+	if from != forward.OwnHop {
+		takeHop(f)
+	}
 	r.carrier.fromGateway(v, b)
 }
 
 // rewrite makes a frame one of the gateway's, a hop further on.
 func rewrite(f frame.Frame, to, from frame.MAC) {
+	readdress(f, to, from)
+	takeHop(f)
+}
+
+func readdress(f frame.Frame, to, from frame.MAC) {
 	copy(f[0:6], to[:])
 	copy(f[6:12], from[:])
+}
+
+// takeHop counts a hop. A packet of the gateway's own has not made one yet.
+func takeHop(f frame.Frame) {
 	if f.Type() == frame.TypeIPv4 {
 		ip.IPv4(f.Payload()).DecrementTTL()
 	} else {
@@ -221,7 +233,8 @@ func (r *routing) release(waiting []nud.Packet) {
 	}
 }
 
-// own routes a packet of the gateway's own, in the VRF of a domain of its.
+// own routes a packet of the gateway's own, in the VRF of a domain of its, or to a
+// link-local address in that domain.
 func (r *routing) own(b *frame.Buffer, d fdb.Domain) {
 	s := r.snap()
 	r.any = true
@@ -230,9 +243,8 @@ func (r *routing) own(b *frame.Buffer, d fdb.Domain) {
 		r.tally.drop(forward.NoGateway)
 		return
 	}
-	irb := s.Domains[d].IRB
 	dst, packet := destination(b.Bytes())
-	to := s.RouteOwn(irb.VRF, packet, dst, r.now)
+	to := s.RouteOwn(d, packet, dst, r.now)
 	r.carryOut(b, d, forward.OwnHop, &to)
 }
 

@@ -70,11 +70,17 @@ func (s *Snapshot) RouteTo(r *Routed, domain fdb.Domain, f frame.Frame, cache *v
 	}
 }
 
-// RouteOwn is Route for a packet that the gateway itself sends in a VRF. It has not
-// come from anywhere, so nobody is told of what becomes of it.
-func (s *Snapshot) RouteOwn(id VRFID, packet []byte, dst netip.Addr, now uint32) Routed {
-	r := Routed{VRF: id}
-	r.Route = s.VRFs[id].Table.Lookup(dst)
+// RouteOwn is Route for a packet that the gateway itself sends, from a domain with a
+// routed side. It has not come from anywhere, so nobody is told of what becomes of it.
+// What is for a link-local address stays in the domain.
+func (s *Snapshot) RouteOwn(domain fdb.Domain, packet []byte, dst netip.Addr, now uint32) Routed {
+	r := Routed{VRF: s.Domains[domain].IRB.VRF}
+	if dst.Is6() && dst.IsLinkLocalUnicast() {
+		r.Domain, r.Neighbour = domain, dst
+		s.find(&r, now)
+		return r
+	}
+	r.Route = s.VRFs[r.VRF].Table.Lookup(dst)
 	s.onward(&r, packet, dst, now)
 	r.Telling = false
 	return r
@@ -253,6 +259,11 @@ func (s *Snapshot) onward(r *Routed, packet []byte, dst netip.Addr, now uint32) 
 	if !hop.Via.IsValid() {
 		r.Neighbour = dst
 	}
+	s.find(r, now)
+}
+
+// find finds the MAC of the neighbour who gets a packet.
+func (s *Snapshot) find(r *Routed, now uint32) {
 	mac, ok := s.Hosts.Lookup(r.Domain, r.Neighbour, now)
 	if !ok {
 		r.Action = RouteResolve
