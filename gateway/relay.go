@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
@@ -21,7 +22,9 @@ const (
 func (r *router) link(d fdb.Domain, from fdb.Hop) dhcp.Link {
 	s := r.tx.snap
 	dom := &s.Domains[d]
+	own := s.VRFs[dom.IRB.VRF].Own
 	l := dhcp.Link{VNI: dom.VNI, Addr: dom.IRB.From4, Name: r.gw.Name()}
+	l.Own = func(a netip.Addr) bool { _, is := own[a]; return is }
 	for _, p := range dom.IRB.Addrs {
 		if p.Addr().Is6() && !p.Addr().IsLinkLocalUnicast() {
 			l.Addr6 = p.Addr()
@@ -90,16 +93,18 @@ func (r *router) toServer(d fdb.Domain, f dhcp.Fields) {
 }
 
 // relayReply sends what a server answers on to its client. The gateway's address
-// that it was sent to says which network that is in.
+// that it was sent to says which network that is in. Only the servers of that network
+// are believed: any host of the VRF can write to the gateway, and would configure the
+// hosts of another network in the gateway's name.
 func (r *router) relayReply(j job) {
-	_, payload, ok := datagram(j.frame)
+	from, payload, ok := datagram(j.frame)
 	if !ok {
 		r.routing.tally.lose(forward.BadIPHeader)
 		return
 	}
 	to, _ := destination(j.frame)
 	d, ok := r.domainOf(r.tx.snap.Domains[j.domain].IRB.VRF, to)
-	if !ok {
+	if !ok || !slices.Contains(r.servers(d), from) {
 		r.routing.tally.lose(forward.NotServed)
 		return
 	}
