@@ -86,10 +86,18 @@ func (r *router) servers(d fdb.Domain) []netip.Addr {
 func (r *router) toServer(d fdb.Domain, f dhcp.Fields) {
 	f.From = r.tx.snap.Domains[d].Gateway
 	f.To = f.From // it is the next hop's when it has been routed
-	b := newOwn(dhcp.FrameLen(f))
-	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+	if b, ok := r.datagram(f); ok {
 		r.routing.own(&b, d)
 	}
+}
+
+// datagram makes a datagram of the gateway's own. What none can be made of is lost.
+func (r *router) datagram(f dhcp.Fields) (frame.Buffer, bool) {
+	b := newOwn(dhcp.FrameLen(f))
+	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len == 0 {
+		r.routing.tally.lose(forward.NotServed)
+	}
+	return b, b.Len > 0
 }
 
 // relayReply sends what a server answers on to its client. The gateway's address
@@ -144,8 +152,7 @@ func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
 	}
 	// Its client is a neighbour that is asked for like any other.
 	f.To = f.From
-	b := newOwn(dhcp.FrameLen(f))
-	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+	if b, ok := r.datagram(f); ok {
 		r.gw.ledger.own.Add(1)
 		r.routing.resolve(&b, d, forward.OwnHop, &forward.Routed{Domain: d, Neighbour: a.To})
 	}
@@ -153,8 +160,7 @@ func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
 
 func (r *router) toClient(d fdb.Domain, f dhcp.Fields) {
 	f.From = r.tx.snap.Domains[d].Gateway
-	b := newOwn(dhcp.FrameLen(f))
-	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+	if b, ok := r.datagram(f); ok {
 		r.routing.send(d, &b)
 	}
 }

@@ -45,12 +45,12 @@ func (r *routing) settle() {
 	r.any = false
 }
 
-func (r *routing) count(id forward.VRFID, size int) {
+// in says which VRF what is counted next belongs to.
+func (r *routing) in(id forward.VRFID) {
 	if r.run.vrf != id {
 		r.endRun()
 		r.run.vrf = id
 	}
-	r.run.rx.Add(size)
 	r.any = true
 }
 
@@ -65,12 +65,18 @@ func (r *routing) endRun() {
 // packet routes one frame that came in at a hop in a domain. It may be written to,
 // and so may the VXLAN header's room in front of it.
 func (r *routing) packet(b *frame.Buffer, d fdb.Domain, from fdb.Hop) {
+	to := r.route(b, d)
+	r.run.rx.Add(b.Len)
+	r.carryOut(b, d, from, &to)
+}
+
+func (r *routing) route(b *frame.Buffer, d fdb.Domain) forward.Routed {
 	if r.cache == nil {
 		r.cache = new(vrf.Cache)
 	}
 	to := r.snap().Route(d, b.Bytes(), r.cache, r.now)
-	r.count(to.VRF, b.Len)
-	r.carryOut(b, d, from, &to)
+	r.in(to.VRF)
+	return to
 }
 
 func (r *routing) carryOut(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forward.Routed) {
@@ -108,7 +114,9 @@ func (r *routing) forward(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 	if v.Kind == forward.Drop {
 		return
 	}
-	r.run.tx.Add(len(f))
+	if from != forward.OwnHop { // a VRF counts what came to it
+		r.run.tx.Add(len(f))
+	}
 	rewrite(f, to.MAC, s.Domains[to.Domain].Gateway)
 	r.carrier.fromGateway(v, b)
 }
@@ -199,7 +207,8 @@ func (r *routing) resolve(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 	}
 }
 
-// release routes packets that waited for a neighbour.
+// release routes packets that waited for a neighbour. Their VRF counted them when
+// they came.
 func (r *routing) release(waiting []nud.Packet) {
 	for i := range waiting {
 		p := &waiting[i]
@@ -215,7 +224,8 @@ func (r *routing) release(waiting []nud.Packet) {
 			r.tally.drop(forward.NoGateway)
 			continue
 		}
-		r.packet(&b, p.Domain, p.From)
+		to := r.route(&b, p.Domain)
+		r.carryOut(&b, p.Domain, p.From, &to)
 	}
 }
 
@@ -320,10 +330,16 @@ func (r *routing) ask(d fdb.Domain, a netip.Addr, station frame.MAC) {
 	r.send(d, &b)
 }
 
-// send sends a frame of the gateway's own into a domain.
+// send sends a frame of the gateway's own into a domain. One that has nowhere to go is
+// lost: what it answers has met its own verdict.
 func (r *routing) send(d fdb.Domain, b *frame.Buffer) {
 	f := frame.Frame(b.Bytes())
 	v := r.snap().FromGateway(d, forward.NoPortID, f.Dst(), forward.Input{Frame: f, Size: wireSize(f, b.Offload)}, r.now)
+	if v.Kind == forward.Drop {
+		r.tally.lose(v.Reason)
+		r.any = true
+		return
+	}
 	r.carrier.fromGateway(v, b)
 }
 

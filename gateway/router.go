@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"time"
@@ -61,7 +62,7 @@ func newRouter(g *Gateway) *router {
 // do leaves a job for the task. It never waits: what there is no room for is
 // counted, and forgotten.
 func (r *router) do(j job) {
-	j.frame = append([]byte(nil), j.frame...)
+	j.frame = bytes.Clone(j.frame)
 	select {
 	case r.work <- j:
 	default:
@@ -100,7 +101,10 @@ func (r *router) batch(f func()) {
 
 func (r *router) job(j job) {
 	if int(j.domain) >= len(r.tx.snap.Domains) || r.tx.snap.Domains[j.domain].IRB == nil {
-		return // it has just gone
+		if j.frame != nil {
+			r.routing.tally.lose(forward.NoGateway) // it has just gone
+		}
+		return
 	}
 	switch j.kind {
 	case jobRequest:

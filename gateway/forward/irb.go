@@ -15,6 +15,9 @@ import (
 // VRFID is the number of a VRF; it indexes Snapshot.VRFs.
 type VRFID uint16
 
+// NoVRFID is no VRF: the packet came to a domain that is not routed.
+const NoVRFID VRFID = 0xffff
+
 // VRF is one routing table, and what is counted of it.
 type VRF struct {
 	Name    string

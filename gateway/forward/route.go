@@ -49,6 +49,7 @@ func (s *Snapshot) Route(domain fdb.Domain, f frame.Frame, cache *vrf.Cache, now
 	var r Routed
 	d := &s.Domains[domain]
 	if d.IRB == nil {
+		r.VRF = NoVRFID
 		return r.drop(NoGateway)
 	}
 	r.VRF = d.IRB.VRF
