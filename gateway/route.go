@@ -288,7 +288,7 @@ func (r *routing) delegate(kind jobKind, b *frame.Buffer, d fdb.Domain, from fdb
 	if b.Offload.NeedsChecksum && b.Offload.GSO == frame.GSONone {
 		offload.FinishChecksum(b.Bytes(), b.Offload)
 	}
-	r.gw.router.do(job{kind: kind, domain: d, from: from, frame: b.Bytes()})
+	r.gw.router.do(job{kind: kind, domain: d, from: from, frame: b.Bytes()}, r.snap().Domains[d].IRB, r.now)
 }
 
 // heed learns from an ARP or ND frame who has which address.

@@ -49,6 +49,10 @@ type IRB struct {
 
 	// Errors bounds the ICMP errors that are sent into this domain.
 	Errors *counters.Limit
+
+	// Jobs bounds what frames of this domain have the router task do, so that those
+	// of another one are not kept from it.
+	Jobs *counters.Limit
 }
 
 // Has reports whether an address is one of the gateway's in this domain.

@@ -63,6 +63,20 @@ func TestDHCPOfNoServer(t *testing.T) {
 	})
 }
 
+// A storm in one VNI takes nothing from another one.
+func TestDHCPStorm(t *testing.T) {
+	Test(t, func(n *Net) {
+		routed(n, relayed)
+		var storm [][]byte
+		for range 1000 {
+			storm = append(storm, discover(netip.IPv4Unspecified()))
+		}
+		n.Burst("a.e1", storm...).Is("a.e3~*256 a!route:rx_overflow*744")
+		claim := packet.ARP(frame.Broadcast, packet.ARPRequest, H3, gw2, frame.MAC{}, gw2)
+		n.Send("a.e3", claim).Is("a!access:gateway_claimed a.e3~ a>192.0.2.2~ a>192.0.2.3~") // which is defended
+	})
+}
+
 // A client that puts an address of the gateway's into giaddr, of whatever network,
 // would be answered there (RFC 3046 section 2.1.1).
 func TestDHCPSpoofedRelay(t *testing.T) {
