@@ -121,7 +121,7 @@ func (w *accessWorker) frame(b *frame.Buffer) {
 		w.gw.tables.Neighbours().Asked(v.Domain, neigh.Read(in.Frame).Asks, w.now)
 	}
 	if v.Solicits {
-		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain})
+		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain}, w.snap.Domains[v.Domain].IRB, w.now)
 	}
 	w.carryOut(v, b)
 }

@@ -65,14 +65,14 @@ func (w *accessWorker) alert(v forward.Verdict, f frame.Frame) {
 // and has the address defended.
 func (g *Gateway) claimed(a *alerts, d *forward.Domain, v forward.Verdict, f frame.Frame, now uint32, where ...any) {
 	m, ok := nud.Read(f)
-	if !ok {
+	if !ok || d.IRB == nil {
 		return
 	}
 	addr := m.Addr
-	if d.IRB == nil || !d.IRB.Has(addr) {
+	if !d.IRB.Has(addr) {
 		addr = m.Target
 	}
-	g.router.do(job{kind: jobClaimed, domain: v.Domain, addr: addr})
+	g.router.do(job{kind: jobClaimed, domain: v.Domain, addr: addr}, d.IRB, now)
 	if a.due(alertClaimed, now) {
 		g.log.Warn("somebody else claims an address of the gateway's: not believed, and not passed on", append([]any{"address", addr, "mac", f.Src(), "vni", d.VNI, "mend", v.Reason.Mend()}, where...)...)
 	}

@@ -78,7 +78,7 @@ func (r *router) isUp(d fdb.Domain) bool {
 			return true
 		}
 	}
-	return len(s.Uplinks) > 0
+	return len(s.Uplinks) > 0 && len(s.Domains[d].Flood) > 0
 }
 
 // introduce asks for the gateway's addresses, or announces them.

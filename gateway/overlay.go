@@ -122,7 +122,7 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 		w.routing.heed(v, f)
 	}
 	if v.Solicits {
-		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain})
+		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain}, w.snap.Domains[v.Domain].IRB, w.now)
 	}
 	w.carryOut(v, p, f, from)
 }

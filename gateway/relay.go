@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
@@ -18,6 +19,7 @@ func (r *router) link(d fdb.Domain, from fdb.Hop) dhcp.Link {
 	s := r.tx.snap
 	dom := &s.Domains[d]
 	l := dhcp.Link{VNI: dom.VNI, Addr: dom.IRB.From4, Name: r.gw.Name()}
+	l.Own = s.VRFs[dom.IRB.VRF].Own.Has
 	for _, p := range dom.IRB.Addrs {
 		if p.Addr().Is6() && !p.Addr().IsLinkLocalUnicast() {
 			l.Addr6 = p.Addr()
@@ -79,23 +81,33 @@ func (r *router) servers(d fdb.Domain) []netip.Addr {
 func (r *router) route(d fdb.Domain, f dhcp.Fields) {
 	f.From = r.tx.snap.Domains[d].Gateway
 	f.To = f.From // it is the next hop's when it has been routed
-	b := newOwn(dhcp.FrameLen(f))
-	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+	if b, ok := r.datagram(f); ok {
 		r.routing.own(&b, d)
 	}
 }
 
+// datagram makes a datagram of the gateway's own. What none can be made of is lost.
+func (r *router) datagram(f dhcp.Fields) (frame.Buffer, bool) {
+	b := newOwn(dhcp.FrameLen(f))
+	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len == 0 {
+		r.routing.tally.lose(forward.NotServed)
+	}
+	return b, b.Len > 0
+}
+
 // relayReply sends what a server answers on to its client. The gateway's address
-// that it was sent to says which network that is in.
+// that it was sent to says which network that is in. Only the servers of that network
+// are believed: any host of the VRF can write to the gateway, and would configure the
+// hosts of another network in the gateway's name.
 func (r *router) relayReply(j job) {
-	_, payload, ok := datagram(j.frame)
+	from, payload, ok := datagram(j.frame)
 	if !ok {
 		r.routing.tally.lose(forward.BadIPHeader)
 		return
 	}
 	to, _ := destination(j.frame)
 	d, ok := r.domainOf(r.tx.snap.Domains[j.domain].IRB.VRF, to)
-	if !ok {
+	if !ok || !slices.Contains(r.servers(d), from) {
 		r.routing.tally.lose(forward.NotServed)
 		return
 	}
@@ -132,8 +144,7 @@ func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
 
 func (r *router) toClient(d fdb.Domain, f dhcp.Fields) {
 	f.From = r.tx.snap.Domains[d].Gateway
-	b := newOwn(dhcp.FrameLen(f))
-	if b.Len = dhcp.PutUDP(b.Bytes(), f); b.Len > 0 {
+	if b, ok := r.datagram(f); ok {
 		r.routing.send(d, &b)
 	}
 }

@@ -46,12 +46,12 @@ func (r *routing) settle() {
 	r.any = false
 }
 
-func (r *routing) count(id forward.VRFID, size int) {
+// in says which VRF what is counted next belongs to.
+func (r *routing) in(id forward.VRFID) {
 	if r.run.vrf != id {
 		r.endRun()
 		r.run.vrf = id
 	}
-	r.run.rx.Add(size)
 	r.any = true
 }
 
@@ -66,13 +66,18 @@ func (r *routing) endRun() {
 // packet routes one frame that came in at a hop in a domain. It may be written to,
 // and so may the VXLAN header's room in front of it.
 func (r *routing) packet(b *frame.Buffer, d fdb.Domain, from fdb.Hop) {
+	to := r.route(b, d)
+	r.run.rx.Add(b.Len)
+	r.carryOut(b, d, from, to)
+}
+
+func (r *routing) route(b *frame.Buffer, d fdb.Domain) *forward.Routed {
 	if r.cache == nil {
 		r.cache = new(vrf.Cache)
 	}
-	to := &r.to
-	r.snap().RouteTo(to, d, b.Bytes(), r.cache, r.now)
-	r.count(to.VRF, b.Len)
-	r.carryOut(b, d, from, to)
+	r.snap().RouteTo(&r.to, d, b.Bytes(), r.cache, r.now)
+	r.in(r.to.VRF)
+	return &r.to
 }
 
 func (r *routing) carryOut(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forward.Routed) {
@@ -110,11 +115,11 @@ func (r *routing) forward(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 	if v.Kind == forward.Drop {
 		return
 	}
-	r.run.tx.Add(len(f))
-	readdress(f, to.MAC, s.Domains[to.Domain].Gateway)
-	if from != forward.OwnHop {
+	if from != forward.OwnHop { // a VRF counts what came to it
+		r.run.tx.Add(len(f))
 		takeHop(f)
 	}
+	readdress(f, to.MAC, s.Domains[to.Domain].Gateway)
 	r.carrier.fromGateway(v, b)
 }
 
@@ -213,7 +218,8 @@ func (r *routing) resolve(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 	}
 }
 
-// release routes packets that waited for a neighbour.
+// release routes packets that waited for a neighbour. Their VRF counted them when
+// they came.
 func (r *routing) release(waiting []nud.Packet) {
 	for i := range waiting {
 		p := &waiting[i]
@@ -229,7 +235,8 @@ func (r *routing) release(waiting []nud.Packet) {
 			r.tally.drop(forward.NoGateway)
 			continue
 		}
-		r.packet(&b, p.Domain, p.From)
+		to := r.route(&b, p.Domain)
+		r.carryOut(&b, p.Domain, p.From, to)
 	}
 }
 
@@ -292,7 +299,7 @@ func (r *routing) delegate(kind jobKind, b *frame.Buffer, d fdb.Domain, from fdb
 	if b.Offload.NeedsChecksum && b.Offload.GSO == frame.GSONone {
 		offload.FinishChecksum(b.Bytes(), b.Offload)
 	}
-	r.gw.router.do(job{kind: kind, domain: d, from: from, frame: b.Bytes()})
+	r.gw.router.do(job{kind: kind, domain: d, from: from, frame: b.Bytes()}, r.snap().Domains[d].IRB, r.now)
 }
 
 // heed learns from an ARP or ND frame who has which address.
@@ -334,10 +341,16 @@ func (r *routing) ask(d fdb.Domain, a netip.Addr, station frame.MAC) {
 	r.send(d, &b)
 }
 
-// send sends a frame of the gateway's own into a domain.
+// send sends a frame of the gateway's own into a domain. One that has nowhere to go is
+// lost: what it answers has met its own verdict.
 func (r *routing) send(d fdb.Domain, b *frame.Buffer) {
 	f := frame.Frame(b.Bytes())
 	v := r.snap().FromGateway(d, forward.NoPortID, f.Dst(), forward.Input{Frame: f, Size: wireSize(f, b.Offload)}, r.now)
+	if v.Kind == forward.Drop {
+		r.tally.lose(v.Reason)
+		r.any = true
+		return
+	}
 	r.carrier.fromGateway(v, b)
 }
 

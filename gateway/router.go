@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"time"
@@ -46,8 +47,7 @@ const (
 	jobClaimed                  // somebody else says that he has addr
 )
 
-// maxJobs is how many wait. DHCP of some hundred clients at once is plausible, and
-// more is a storm, which costs no more memory than this.
+// maxJobs is how many wait, of all domains: a storm costs no more memory than this.
 const maxJobs = 512
 
 func newRouter(g *Gateway) *router {
@@ -59,14 +59,17 @@ func newRouter(g *Gateway) *router {
 }
 
 // do leaves a job for the task. It never waits: what there is no room for is
-// counted, and forgotten.
-func (r *router) do(j job) {
-	j.frame = append([]byte(nil), j.frame...)
-	select {
-	case r.work <- j:
-	default:
-		r.gw.ledger.lost[forward.Route][forward.RxOverflow].Add(1)
+// counted, and forgotten. irb is the domain's, whose share of the task it takes.
+func (r *router) do(j job, irb *forward.IRB, now uint32) {
+	if irb.Jobs.Allow(now) {
+		j.frame = bytes.Clone(j.frame)
+		select {
+		case r.work <- j:
+			return
+		default:
+		}
 	}
+	r.gw.ledger.lost[forward.Route][forward.RxOverflow].Add(1)
 }
 
 // run is the task. It returns when ctx ends, after it has told hosts that the
@@ -100,7 +103,10 @@ func (r *router) batch(f func()) {
 
 func (r *router) job(j job) {
 	if int(j.domain) >= len(r.tx.snap.Domains) || r.tx.snap.Domains[j.domain].IRB == nil {
-		return // it has just gone
+		if j.frame != nil {
+			r.routing.tally.lose(forward.NoGateway) // it has just gone
+		}
+		return
 	}
 	switch j.kind {
 	case jobRequest:

@@ -15,6 +15,9 @@ import (
 // VRFID is the number of a VRF; it indexes Snapshot.VRFs.
 type VRFID uint16
 
+// NoVRFID is no VRF: the packet came to a domain that is not routed.
+const NoVRFID VRFID = 0xffff
+
 // VRF is one routing table, and what is counted of it.
 type VRF struct {
 	Name    string
@@ -47,6 +50,10 @@ type IRB struct {
 
 	// Errors bounds the ICMP errors that are sent into this domain.
 	Errors *counters.Limit
+
+	// Jobs bounds what frames of this domain have the router task do, so that those
+	// of another one are not kept from it.
+	Jobs *counters.Limit
 }
 
 // Has reports whether an address is one of the gateway's in this domain.
@@ -88,11 +95,11 @@ func (s *Snapshot) toGateway(v *Verdict, d *Domain, f frame.Frame) bool {
 	switch f.Type() {
 	case frame.TypeARP:
 		if a, ok := neigh.ParseARP(f.Payload()); ok {
-			return d.IRB.arp(v, a, mine)
+			return d.arp(v, a, mine)
 		}
 	case frame.TypeIPv6:
 		if p, ok := neigh.ParseND(f.Payload()); ok {
-			return d.IRB.nd(v, p, mine)
+			return d.nd(v, p, mine)
 		}
 		switch d.IRB.service6(f) {
 		case solicitation:
@@ -123,17 +130,22 @@ func (s *Snapshot) toGateway(v *Verdict, d *Domain, f frame.Frame) bool {
 }
 
 // arp: what asks for an address of ours is answered and goes no further. What says
-// that somebody else has it would have hosts send to him: it goes nowhere.
-func (i *IRB) arp(v *Verdict, a neigh.ARP, mine bool) bool {
-	if i.Has(a.Sender()) {
+// that somebody else has it would have hosts send to him: it goes nowhere. Nor does
+// what says that somebody else has our MAC: what is routed to him would be flooded.
+// Who names no station's MAC is not answered, for the answer would go there.
+func (d *Domain) arp(v *Verdict, a neigh.ARP, mine bool) bool {
+	sender := a.SenderMAC()
+	switch {
+	case d.IRB.Has(a.Sender()):
 		*v = v.drop(GatewayClaimed)
+		return true
+	case sender == d.Gateway:
+		*v = v.drop(SourceGateway)
 		return true
 	}
 	v.Heed = true
-	ours := i.Has(a.Target())
-	if ours && a.Op() == neigh.ARPRequest {
-		v.Reply = true
-	}
+	ours := d.IRB.Has(a.Target())
+	v.Reply = ours && a.Op() == neigh.ARPRequest && !sender.IsMulticast() && !sender.IsZero()
 	if ours || mine {
 		v.Kind = Local
 		return true
@@ -142,11 +154,19 @@ func (i *IRB) arp(v *Verdict, a neigh.ARP, mine bool) bool {
 }
 
 // nd is arp for IPv6.
-func (i *IRB) nd(v *Verdict, p neigh.ND, mine bool) bool {
-	ours := i.Has(p.Target())
+func (d *Domain) nd(v *Verdict, p neigh.ND, mine bool) bool {
+	ours := d.IRB.Has(p.Target())
 	solicits := p.IsSolicitation()
-	if ours && !solicits || i.Has(p.Src()) {
+	named := p.TargetMAC
+	if solicits {
+		named = p.SourceMAC
+	}
+	switch mac, ok := named(); {
+	case ours && !solicits, d.IRB.Has(p.Src()):
 		*v = v.drop(GatewayClaimed)
+		return true
+	case ok && mac == d.Gateway:
+		*v = v.drop(SourceGateway)
 		return true
 	}
 	v.Heed = true

@@ -46,3 +46,9 @@ func (o *OwnAddrs) has6(b []byte) bool {
 	_, ok := o.addrs[netip.AddrFrom16([16]byte(b))]
 	return ok
 }
+
+// Has reports whether an address is among them.
+func (o *OwnAddrs) Has(a netip.Addr) bool {
+	_, ok := o.addrs[a]
+	return ok
+}

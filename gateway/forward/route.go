@@ -57,6 +57,7 @@ func (s *Snapshot) RouteTo(r *Routed, domain fdb.Domain, f frame.Frame, cache *v
 	*r = Routed{}
 	d := &s.Domains[domain]
 	if d.IRB == nil {
+		r.VRF = NoVRFID
 		r.drop(NoGateway)
 		return
 	}

@@ -279,6 +279,17 @@ func TestToGateway(t *testing.T) {
 		}), frame.Broadcast)
 		return f
 	}
+	// said has an ARP message name another sender than the frame.
+	said := func(f frame.Frame, m frame.MAC) frame.Frame { copy(f[22:28], m[:]); return f }
+	// named has a message of ND name another MAC.
+	named := func(f frame.Frame, m frame.MAC) frame.Frame {
+		copy(f[len(f)-6:], m[:])
+		h := ip.IPv6(f.Payload())
+		copy(h[42:44], []byte{0, 0})
+		binary.BigEndian.PutUint16(h[42:44], ^ip.Sum(h[40:], h.PseudoSum(ip.ProtoICMPv6, len(h)-40)))
+		return f
+	}
+	stolen := Verdict{Kind: Drop, Reason: SourceGateway}
 	local := Verdict{Kind: Local, Heed: true}
 	answered := Verdict{Kind: Local, Heed: true, Reply: true}
 	flooded := Verdict{Kind: Flood, Heed: true}
@@ -298,6 +309,12 @@ func TestToGateway(t *testing.T) {
 		{"ARP reply to the gateway", acc1, arp(gwMAC, 2, "10.1.1.10", "10.1.1.1"), local},
 		{"gratuitous ARP for the gateway", acc1, arp(frame.Broadcast, 1, "10.1.1.1", "10.1.1.1"), claimed},
 		{"ARP reply that claims the gateway", acc1, arp(h2, 2, "10.1.1.1", "10.1.1.11"), claimed},
+		{"ARP request that says that a host has the gateway's MAC", acc1, said(arp(frame.Broadcast, 1, "10.1.1.10", "10.1.1.1"), gwMAC), stolen},
+		{"ARP reply that says so", acc1, said(arp(gwMAC, 2, "10.1.1.10", "10.1.1.1"), gwMAC), stolen},
+		{"ARP request from everybody", acc1, said(arp(frame.Broadcast, 1, "10.1.1.10", "10.1.1.1"), frame.Broadcast), local},
+		{"ARP request from no MAC", acc1, said(arp(frame.Broadcast, 1, "10.1.1.10", "10.1.1.1"), frame.MAC{}), local},
+		{"NS that says that a host has the gateway's MAC", acc1, named(ns("2001:db8:1::10", "2001:db8:1::1", frame.MAC{}), gwMAC), stolen},
+		{"NA that says so", acc1, named(na("2001:db8:1::10"), gwMAC), stolen},
 		{"NS for the gateway", acc1, ns("2001:db8:1::10", "2001:db8:1::1", frame.MAC{}), answered},
 		{"NS for its link-local address", acc1, ns("2001:db8:1::10", gwLocal.String(), frame.MAC{}), answered},
 		{"NS by unicast", acc1, ns("2001:db8:1::10", "2001:db8:1::1", gwMAC), answered},

@@ -21,6 +21,10 @@ const maxVRFs = 4096
 // section 4.3.2.8, RFC 4443 section 2.4(f)). Each has its own share.
 const errorsPerSecond = 100
 
+// jobsPerSecond bounds what frames of one domain have the router task do: DHCP of some
+// hundred clients at once is plausible, and more is a storm.
+const jobsPerSecond = 256
+
 // Hosts returns who has which IP address in the domains that are routed.
 func (t *Tables) Hosts() *nud.Table { return t.hosts }
 
@@ -153,9 +157,9 @@ func (a *applier) irb(v *config.VNI, was *forward.IRB) *forward.IRB {
 		is.Relay4, is.Relay6 = is.Relay4 || s.Is4(), is.Relay6 || s.Is6()
 	}
 	if was != nil {
-		is.Errors = was.Errors
+		is.Errors, is.Jobs = was.Errors, was.Jobs
 	} else {
-		is.Errors = counters.NewLimit(errorsPerSecond)
+		is.Errors, is.Jobs = counters.NewLimit(errorsPerSecond), counters.NewLimit(jobsPerSecond)
 	}
 	return is
 }

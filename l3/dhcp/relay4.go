@@ -26,7 +26,13 @@ type Link struct {
 	Addr    netip.Addr // the gateway's IPv4 address there: giaddr
 	Addr6   netip.Addr // the gateway's global IPv6 address there: link-address
 	Name    string     // of this gateway: the remote id
+
+	// Own reports whether an address is one of the gateway's, there or elsewhere;
+	// nil: only Addr is.
+	Own func(netip.Addr) bool
 }
+
+func (l Link) owns(a netip.Addr) bool { return a == l.Addr || l.Own != nil && l.Own(a) }
 
 // circuit is what stands in option 82, and in an interface id.
 func (l Link) circuit() string { return fmt.Sprintf("%d:%s", l.VNI, l.Circuit) }
@@ -66,8 +72,9 @@ var (
 // Relay4 returns what a server is sent of a client's message (RFC 1542 section 4.1.1):
 // with one hop more, the gateway's address as giaddr, and where the client is in
 // option 82. A message that another relay has put its address into goes on with that,
-// and with that relay's option. Where there is no room for the option it is left out
-// (RFC 3046 section 2.1).
+// and with that relay's option; one that has an address of the gateway's is a client's
+// that would be answered in another network, and is refused (RFC 3046 section 2.1.1).
+// Where there is no room for the option it is left out (RFC 3046 section 2.1).
 func Relay4(msg []byte, l Link) ([]byte, error) {
 	m, err := parse4(msg, bootReq)
 	if err != nil {
@@ -78,7 +85,7 @@ func Relay4(msg []byte, l Link) ([]byte, error) {
 	switch {
 	case !l.Addr.Is4():
 		return nil, ErrAddress
-	case m.HopCount >= maxHops, relayed == l.Addr:
+	case m.HopCount >= maxHops, l.owns(relayed):
 		return nil, ErrHops
 	case !own && m.Options.Has(dhcpv4.OptionRelayAgentInformation):
 		return nil, ErrOption82

@@ -39,6 +39,9 @@ func Read(f frame.Frame) (Message, bool) {
 		}
 		m = Message{Addr: a.Sender(), MAC: a.SenderMAC(), Target: a.Target(), Request: a.Op() == neigh.ARPRequest}
 		m.Solicited, m.Override = !m.Request, true
+		if m.MAC.IsZero() {
+			return m, false
+		}
 	case frame.TypeIPv6:
 		p, ok := neigh.ParseND(f.Payload())
 		if !ok {

@@ -6,6 +6,7 @@ import (
 
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 )
 
 const dom fdb.Domain = 7
@@ -158,5 +159,19 @@ func TestUnknown(t *testing.T) {
 	x.Hear(dom, Message{Addr: addr, MAC: mac1, Request: true, ToUs: true}, 100)
 	for e := range x.All() {
 		t.Errorf("%v is in a domain that is not routed", e)
+	}
+}
+
+// An ARP message always says where its sender is: one from no MAC tells nothing. It
+// would confirm a neighbour otherwise, wherever that is.
+func TestReadWithoutMAC(t *testing.T) {
+	f := make([]byte, neigh.ARPRequestLen)
+	neigh.PutARPRequest(f, mac1, addr, netip.MustParseAddr("10.1.1.1"), mac2)
+	if m, ok := Read(f); !ok || m.MAC != mac1 || m.Addr != addr {
+		t.Fatalf("read %+v, %t", m, ok)
+	}
+	clear(f[22:28])
+	if m, ok := Read(f); ok {
+		t.Errorf("read %+v from no MAC", m)
 	}
 }

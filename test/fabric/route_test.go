@@ -473,6 +473,52 @@ func TestRoutesAreReloaded(t *testing.T) {
 	})
 }
 
+// A VRF counts what came to it, once, also what had to wait, and nothing that is not
+// its own: neither what came to a VNI without a gateway, nor what the gateway itself
+// sends.
+func TestVRFsCount(t *testing.T) {
+	Test(t, func(n *Net) {
+		text := routedConf(relayed) + vni(4000, "") + "\n" + ports(40, "e5")
+		cfg, err := config.Parse("test.toml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := n.Add(text)
+		quiet(n)
+		hello(n, "a.e1", H1, r1, gw1)
+		check := func(what string, rx, tx uint64) {
+			t.Helper()
+			if v := g.VRFs()[0]; v.RxPackets != rx || v.TxPackets != tx {
+				t.Errorf("%s: VRF red counts %d in, %d out, want %d, %d", what, v.RxPackets, v.TxPackets, rx, tx)
+			}
+		}
+		n.Send("a.e1", datagram(H1, r1, r3, 100))
+		check("one that waits", 1, 0)
+		n.Send("a.e3", packet.ARP(GW, packet.ARPReply, H3, r3, GW, gw2)).Is("a.e3~")
+		check("it is sent", 1, 1)
+		f := datagram(H2, r1, r3, 100)
+		copy(f, cfg.MAC[:])
+		n.Send("a.e5", f).Is("a!route:no_gateway")
+		check("one of a VNI that is not routed", 1, 1)
+		n.Send("a.e1", discoverFor(netip.IPv4Unspecified())).Is("a.e3~")
+		check("one of the gateway's own", 1, 1)
+	})
+}
+
+// What the gateway sends and has no way to is counted: here a question for who is
+// waited for.
+func TestOwnFrameIsLost(t *testing.T) {
+	Test(t, func(n *Net) {
+		g := n.Add(routedConf())
+		quiet(n)
+		hello(n, "a.e4", H2, r1, gw1)
+		n.Send("a.e4", datagram(H2, r1, netip.MustParseAddr("10.1.1.99"), 40)).Is("a.e4~")
+		g.Host.SetUp("e4", false)
+		n.Settle()
+		n.second().Is("a!route:port_down")
+	})
+}
+
 // What operators see of it.
 func TestRoutingIsShown(t *testing.T) {
 	Test(t, func(n *Net) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vxgw/l2/frame"
+	"vxgw/l2/neigh"
 	"vxgw/l3/ip"
 	"vxgw/l3/underlay/path"
 	"vxgw/test/packet"
@@ -160,7 +161,7 @@ func TestRouteErrorsSix(t *testing.T) {
 			{"hop limit 0", hops(datagram(H1, r1six, r3six, 40), 0), "ttl_expired", gw1six, 3, 0},
 			{"hop limit 1, longer than what is quoted", hops(datagram(H1, r1six, r3six, 1400), 1), "ttl_expired", gw1six, 3, 0},
 			{"no route", datagram(H1, r1six, outside, 40), "no_route", gw1six, 1, 0},
-			{"a link-local source leaves its link", datagram(H1, h1Link, r3six, 40), "martian", gw1six, 1, 2},
+			{"a link-local source leaves its link", datagram(H1, h1Link, r3six, 40), "martian", neigh.LinkLocal(GW), 1, 2},
 			{"traceroute to the gateway", datagram(H1, r1six, gw1six, 40), "not_served", gw1six, 1, 4},
 			{"traceroute to it on another link", datagram(H1, r1six, gw2six, 40), "not_served", gw2six, 1, 4},
 		} {
