@@ -155,6 +155,9 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 	if v.Reason.AfterDestination() && !shut && v.Kind != forward.ToRouter && v.Kind != forward.Local {
 		x.destination(v, f)
 	}
+	if v.Solicits {
+		x.solicits(v)
+	}
 	if v.MTU > 0 {
 		x.step("answer", "an IPv4 sender that set DF, or an IPv6 one, is told that %d bytes of IP packet fit", v.MTU)
 	}

@@ -169,6 +169,15 @@ func (x *explainer) local(v forward.Verdict, f frame.Frame) {
 	x.forwarded("local")
 }
 
+// solicits tells what a router solicitation is answered with, beside being flooded.
+func (x *explainer) solicits(v forward.Verdict) {
+	if x.s.Domains[v.Domain].IRB.Advertise {
+		x.step("advertisement", "it asks for routers: this gateway advertises itself to all hosts, once in 3 seconds at most")
+		return
+	}
+	x.step("advertisement", "it asks for routers: this gateway is none for hosts to know of (ra = false)")
+}
+
 func asked(f frame.Frame) netip.Addr {
 	if a, ok := neigh.ParseARP(f.Payload()); ok && f.Type() == frame.TypeARP {
 		return a.Target()

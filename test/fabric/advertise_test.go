@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
+	"vxgw/gateway/api"
 	"vxgw/l2/frame"
 	portmem "vxgw/l2/port/mem"
 	"vxgw/l3/ip"
@@ -46,10 +48,6 @@ func router(flags byte, lifetime uint16, mtu uint32, prefixes ...netip.Prefix) [
 	binary.BigEndian.PutUint16(b[4:], uint16(len(m)))
 	b = append(append(b, gwLink.AsSlice()...), allNodes.AsSlice()...)
 	return packet.Ethernet(packet.GroupMAC(allNodes), GW, frame.TypeIPv6, append(b, m...))
-}
-
-func isRA(f []byte) bool {
-	return frame.Frame(f).Type() == frame.TypeIPv6 && len(f) > 54 && f[14+6] == ip.ProtoICMPv6 && f[54] == 134
 }
 
 // advertisements returns those that came out at a place.
@@ -159,6 +157,10 @@ func TestAdvertisedOnSolicitation(t *testing.T) {
 		n.second().advertises("a.e1", want) // what was asked in between
 		for range 3 {
 			n.second().Is("")
+		}
+		ex, err := n.Gateway("a").Explain(api.ExplainRequest{Port: "e1", Frame: hex.EncodeToString(ask)})
+		if err != nil || !slices.ContainsFunc(ex.Steps, func(s api.Step) bool { return s.Question == "advertisement" }) {
+			t.Errorf("explained as %+v, %v", ex, err)
 		}
 		r = n.Inject("192.0.2.2", "a", 1000, soliciting(RA, h1Link)).Is("a.e1~*2 a.e2~*2 a>192.0.2.2~")
 		if w := r.wire(1000); !bytes.Equal(w, want) {

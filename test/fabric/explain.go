@@ -12,6 +12,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
 	portmem "vxgw/l2/port/mem"
+	"vxgw/l3/ip"
 	underlay "vxgw/l3/underlay/mem"
 )
 
@@ -180,17 +181,27 @@ func (r *Result) copiesOf(g *Gateway, answers int) (copies []string) {
 			case gw != g.Name():
 			case answers > 0 && !bytes.Equal(f.Bytes, r.Sent):
 				answers--
+			case r.advertised(f.Bytes):
 			default:
 				copies = append(copies, "port "+port)
 			}
 		}
 	}
 	for _, w := range r.Wires {
-		if w.From == g.Addr() {
+		if w.From == g.Addr() && !r.advertised(w.Payload[min(headerLen, len(w.Payload)):]) {
 			copies = append(copies, wireCopy(w))
 		}
 	}
 	return copies
+}
+
+// advertised reports whether a frame is what the router said of itself beside, and no
+// copy of what was sent.
+func (r *Result) advertised(f []byte) bool { return isRA(f) && !bytes.Equal(f, r.Sent) }
+
+// isRA reports whether a frame is a router advertisement (RFC 4861 section 4.2).
+func isRA(f []byte) bool {
+	return len(f) > 54 && frame.Frame(f).Type() == frame.TypeIPv6 && f[14+6] == ip.ProtoICMPv6 && f[54] == 134
 }
 
 func wireCopy(w underlay.Wire) string {
