@@ -15,16 +15,20 @@ type Fragmenter struct {
 	next int // payload bytes that are done
 }
 
+// maxPacket is the longest IPv4 packet, in bytes.
+const maxPacket = 0xffff
+
 // Fragments returns the fragments of the IPv4 packet in the frame f, none longer
 // than mtu bytes of packet. It reports false where the packet must not be cut, or
-// cannot: DF, another protocol, a malformed header, or an mtu below 68. f is
-// borrowed.
+// cannot: DF, another protocol, a malformed header, an mtu below 68, or a fragment
+// that ends beyond the 65,535 bytes of the longest packet: the offsets of its parts
+// would begin at zero again. f is borrowed.
 func Fragments(f []byte, mtu int) (Fragmenter, bool) {
 	if len(f) < frame.HeaderLen || frame.Frame(f).Type() != frame.TypeIPv4 || mtu < minMTU {
 		return Fragmenter{}, false
 	}
 	h, ok := ParseIPv4(f[frame.HeaderLen:])
-	if !ok || h.DontFragment() || !h.OptionsOK() {
+	if !ok || h.DontFragment() || !h.OptionsOK() || h.FragmentOffset()+len(h) > maxPacket {
 		return Fragmenter{}, false
 	}
 	return Fragmenter{eth: f[:frame.HeaderLen], h: h, mtu: mtu}, true
