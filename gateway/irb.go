@@ -13,6 +13,7 @@ import (
 // irbState is what the router task remembers of a routed interface.
 type irbState struct {
 	up    bool
+	mac   frame.MAC
 	addrs []netip.Prefix
 
 	// introduce counts down the seconds in which the gateway makes itself known
@@ -30,8 +31,8 @@ const (
 	defendEvery   = 10 // seconds, DEFEND_INTERVAL
 )
 
-// tendIRBs follows the routed interfaces: those that are new or have come up make
-// themselves known.
+// tendIRBs follows the routed interfaces: those that are new, have come up, or have
+// another address or MAC, make themselves known.
 func (r *router) tendIRBs() {
 	s := r.tx.snap
 	for d := range r.irbs {
@@ -53,11 +54,12 @@ func (r *router) tend(d fdb.Domain, irb *forward.IRB) {
 		r.irbs[d] = is
 	}
 	up := r.isUp(d)
-	if up && (!is.up || !equalPrefixes(is.addrs, irb.Addrs)) {
+	mac := r.tx.snap.Domains[d].Gateway
+	if up && (!is.up || is.mac != mac || !equalPrefixes(is.addrs, irb.Addrs)) {
 		is.introduce = introduction
 		is.advertise = ra.NewSchedule(uint64(d)<<32|uint64(r.routing.now), r.routing.now)
 	}
-	is.up, is.addrs = up, irb.Addrs
+	is.up, is.mac, is.addrs = up, mac, irb.Addrs
 	if !up {
 		return
 	}

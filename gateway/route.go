@@ -17,9 +17,10 @@ import (
 // routing is the L3 half of a worker: it carries out what Snapshot.Route decides.
 type routing struct {
 	gw      *Gateway
-	carrier *carrier   // of the same worker
-	tally   batchTally // of direction Route
-	cache   *vrf.Cache // made when first needed: not every port has a router behind it
+	carrier *carrier     // of the same worker
+	tally   batchTally   // of direction Route
+	cache   *vrf.Cache   // made when first needed: not every port has a router behind it
+	tables  *forward.VRF // the first of those that cache is of
 
 	now uint32         // of the batch at hand
 	to  forward.Routed // of the packet at hand
@@ -72,8 +73,10 @@ func (r *routing) packet(b *frame.Buffer, d fdb.Domain, from fdb.Hop) {
 }
 
 func (r *routing) route(b *frame.Buffer, d fdb.Domain) *forward.Routed {
-	if r.cache == nil {
-		r.cache = new(vrf.Cache)
+	// A cache that outlived a reload would keep every routing table in memory that it
+	// still has an answer of.
+	if v := r.snap().VRFs; len(v) > 0 && r.tables != &v[0] {
+		r.cache, r.tables = new(vrf.Cache), &v[0]
 	}
 	r.snap().RouteTo(&r.to, d, b.Bytes(), r.cache, r.now)
 	r.in(r.to.VRF)

@@ -11,8 +11,9 @@ const cacheSize = 4096
 
 // Cache remembers the routes of destinations in use, so that what they cost does not
 // depend on how many routes there are. It belongs to one worker. It needs no telling
-// of changes: an answer is that of one Table, which never changes. The zero Cache is
-// ready.
+// of changes: an answer is that of one Table, which never changes. But it keeps every
+// Table in memory that it has an answer of, so take another one when they have been
+// replaced. The zero Cache is ready.
 type Cache struct {
 	slots [cacheSize]cached
 }

@@ -39,7 +39,7 @@ func TestDHCPIsRelayed(t *testing.T) {
 		routed(n, relayed)
 		got := frame.Frame(n.Send("a.e1", discoverFor(netip.IPv4Unspecified())).Is("a.e3~").Frame("a.e3"))
 		h, ok := ip.ParseIPv4(got.Payload())
-		if !ok || h.Src() != gw1 || h.Dst() != r3 || got.Dst() != H3 || h.TTL() != 63 {
+		if !ok || h.Src() != gw1 || h.Dst() != r3 || got.Dst() != H3 || h.TTL() != 64 {
 			t.Fatalf("the server got % x", got)
 		}
 		m := h.Payload()[ip.UDPHeaderLen:]

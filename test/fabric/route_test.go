@@ -423,6 +423,34 @@ func TestIntroduction(t *testing.T) {
 	})
 }
 
+// A gateway whose MAC is another one after a reload says so: hosts would write to the
+// old one for as long as they remember it.
+func TestGatewayChangesItsMAC(t *testing.T) {
+	Test(t, func(n *Net) {
+		g, other := n.Add(routedConf()), MAC("00:00:5e:00:01:02")
+		g.Cable("e4")
+		for range 10 {
+			n.second()
+		}
+		cfg, err := config.Parse("test.toml", []byte(strings.ReplaceAll(routedConf(), GW.String(), other.String())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Reload(cfg); err != nil {
+			t.Fatal(err)
+		}
+		told := false
+		for range 6 {
+			for _, f := range n.second().Frames["a.e4"] {
+				told = told || bytes.Equal(f.Bytes, packet.ARP(frame.Broadcast, packet.ARPRequest, other, gw1, frame.MAC{}, gw1))
+			}
+		}
+		if !told {
+			t.Error("nobody was told of the gateway's new MAC")
+		}
+	})
+}
+
 // Several next hops share the flows, and a flow keeps to one.
 func TestSeveralNextHops(t *testing.T) {
 	Test(t, func(n *Net) {
