@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// OwnAddrs is the gateway's addresses in a VRF. Every routed packet is asked whether
+// OwnAddrs is the gateway's addresses in a VRF; nil is none. Every routed packet is asked whether
 // it claims to be from one of them, and next to none is: a filter answers most.
 type OwnAddrs struct {
 	filter [64]uint64
@@ -30,7 +30,7 @@ func filterBit(b []byte) uint32 { return binary.BigEndian.Uint32(b) * 0x9e3779b1
 // has4 reports whether the IPv4 address in b is among them.
 func (o *OwnAddrs) has4(b []byte) bool {
 	h := filterBit(b)
-	if o.filter[h>>6]&(1<<(h&63)) == 0 {
+	if o == nil || o.filter[h>>6]&(1<<(h&63)) == 0 {
 		return false
 	}
 	_, ok := o.addrs[netip.AddrFrom4([4]byte(b))]
@@ -40,7 +40,7 @@ func (o *OwnAddrs) has4(b []byte) bool {
 // has6 is has4 for IPv6.
 func (o *OwnAddrs) has6(b []byte) bool {
 	h := filterBit(b[12:])
-	if o.filter[h>>6]&(1<<(h&63)) == 0 {
+	if o == nil || o.filter[h>>6]&(1<<(h&63)) == 0 {
 		return false
 	}
 	_, ok := o.addrs[netip.AddrFrom16([16]byte(b))]
@@ -49,6 +49,9 @@ func (o *OwnAddrs) has6(b []byte) bool {
 
 // Has reports whether an address is among them.
 func (o *OwnAddrs) Has(a netip.Addr) bool {
+	if o == nil {
+		return false
+	}
 	_, ok := o.addrs[a]
 	return ok
 }
