@@ -115,8 +115,7 @@ func unpack(w uint64) (m frame.MAC, s State) {
 	return m, State(w >> 48)
 }
 
-func (n *neighbour) mac() frame.MAC { m, _ := unpack(n.where.Load()); return m }
-func (n *neighbour) state() State   { _, s := unpack(n.where.Load()); return s }
+func (n *neighbour) state() State { _, s := unpack(n.where.Load()); return s }
 
 // set needs mu.
 func (n *neighbour) set(m frame.MAC, s State, now uint32) {
