@@ -254,7 +254,8 @@ func (x *explainer) dropped(r forward.Reason) {
 }
 
 func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
-	x.floodPorts(v, in, f)
+	bpdu := f.Dst().IsBPDU()
+	x.floodPorts(v, func(out forward.PortID) forward.Reason { return x.s.Blocks(in, out, bpdu) })
 	if in == forward.NoPortID {
 		x.step("no copy", "back into the overlay: split horizon")
 		return
@@ -262,10 +263,10 @@ func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	x.floodVTEPs(v, f)
 }
 
-func (x *explainer) floodPorts(v forward.Verdict, in forward.PortID, f frame.Frame) {
+func (x *explainer) floodPorts(v forward.Verdict, blocks func(out forward.PortID) forward.Reason) {
 	d := &x.s.Domains[v.Domain]
 	for _, out := range d.Ports {
-		switch r := x.s.Blocks(in, out, f.Dst().IsBPDU()); r {
+		switch r := blocks(out); r {
 		case forward.None:
 			x.copyToPort(out)
 		case forward.SamePort:

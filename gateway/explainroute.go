@@ -108,17 +108,17 @@ func (x *explainer) onward(r *forward.Routed, d fdb.Domain, in forward.PortID, f
 		x.step("rewrite", "%s -> %s, TTL or hop limit %d", f.Src(), f.Dst(), hopsLeft(f))
 	}
 	x.destination(v, f)
-	x.fromGateway(v, f)
+	x.fromGateway(v, in, f)
 }
 
 // fromGateway names the copies of a frame that the gateway sends.
-func (x *explainer) fromGateway(v forward.Verdict, f frame.Frame) {
+func (x *explainer) fromGateway(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	switch v.Kind {
 	case forward.Drop:
 		x.dropped(v.Reason)
 	case forward.Flood:
 		x.forwarded("flood")
-		x.floodPorts(v, forward.NoPortID, f)
+		x.floodPorts(v, func(out forward.PortID) forward.Reason { return x.s.BlocksRouted(in, out) })
 		x.floodVTEPs(v, f)
 	default:
 		x.unicast(v, f)
@@ -145,7 +145,7 @@ func (x *explainer) fragments(r *forward.Routed, f frame.Frame, mtu int) {
 	for n := parts.Next(b); n > 0; n = parts.Next(b) {
 		part := frame.Frame(b[:n])
 		rewrite(part, r.MAC, x.s.Domains[r.Domain].Gateway)
-		x.fromGateway(x.s.FromGateway(r.Domain, forward.NoPortID, r.MAC, forward.Input{Frame: part, Size: n}, x.now), part)
+		x.fromGateway(x.s.FromGateway(r.Domain, forward.NoPortID, r.MAC, forward.Input{Frame: part, Size: n}, x.now), forward.NoPortID, part)
 	}
 }
 

@@ -21,8 +21,9 @@ type irbState struct {
 	// then it announces them.
 	introduce int
 
-	advertise ra.Schedule
-	defended  map[netip.Addr]uint32 // when an address was last announced against another claim
+	advertise   ra.Schedule
+	advertising bool                  // hosts have it as their router
+	defended    map[netip.Addr]uint32 // when an address was last announced against another claim
 }
 
 const (
@@ -37,13 +38,23 @@ func (r *router) tendIRBs() {
 	s := r.tx.snap
 	for d := range r.irbs {
 		if int(d) >= len(s.Domains) || s.Domains[d].IRB == nil {
-			delete(r.irbs, d)
+			r.retire(d)
 		}
 	}
 	for i := range s.Domains {
 		if irb := s.Domains[i].IRB; irb != nil {
 			r.tend(fdb.Domain(i), irb)
 		}
+	}
+}
+
+// retire ends a routed interface: hosts are told that it is no router any more (RFC
+// 4861 section 6.2.5), where their VNI is still there.
+func (r *router) retire(d fdb.Domain) {
+	is := r.irbs[d]
+	delete(r.irbs, d)
+	if is.advertising && int(d) < len(r.tx.snap.Domains) {
+		r.advertiseAs(d, is.mac, &forward.IRB{Addrs: is.addrs}, 0)
 	}
 }
 
@@ -59,7 +70,10 @@ func (r *router) tend(d fdb.Domain, irb *forward.IRB) {
 		is.introduce = introduction
 		is.advertise = ra.NewSchedule(uint64(d)<<32|uint64(r.routing.now), r.routing.now)
 	}
-	is.up, is.mac, is.addrs = up, mac, irb.Addrs
+	if is.advertising && !irb.Advertise {
+		r.advertiseAs(d, is.mac, &forward.IRB{Addrs: is.addrs}, 0)
+	}
+	is.up, is.mac, is.addrs, is.advertising = up, mac, irb.Addrs, up && irb.Advertise
 	if !up {
 		return
 	}
@@ -149,8 +163,12 @@ func (r *router) solicited(d fdb.Domain) {
 
 // advertise tells the hosts of a domain of the router and its prefixes.
 func (r *router) advertise(d fdb.Domain, irb *forward.IRB, lifetime int) {
+	r.advertiseAs(d, r.tx.snap.Domains[d].Gateway, irb, lifetime)
+}
+
+func (r *router) advertiseAs(d fdb.Domain, mac frame.MAC, irb *forward.IRB, lifetime int) {
 	c := ra.Config{
-		MAC: r.tx.snap.Domains[d].Gateway, MTU: r.mtu(d),
+		MAC: mac, MTU: r.mtu(d),
 		Lifetime: lifetime, Managed: irb.Relay6, Other: irb.Relay6,
 	}
 	for _, p := range irb.Addrs {

@@ -123,7 +123,7 @@ func (r *routing) forward(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 		takeHop(f)
 	}
 	readdress(f, to.MAC, s.Domains[to.Domain].Gateway)
-	r.carrier.fromGateway(v, b)
+	r.carrier.fromGateway(v, in, b)
 }
 
 // rewrite makes a frame one of the gateway's, a hop further on.
@@ -354,11 +354,12 @@ func (r *routing) send(d fdb.Domain, b *frame.Buffer) {
 		r.any = true
 		return
 	}
-	r.carrier.fromGateway(v, b)
+	r.carrier.fromGateway(v, forward.NoPortID, b)
 }
 
-// fromGateway queues the copies of a frame that the gateway sends.
-func (c *carrier) fromGateway(v forward.Verdict, b *frame.Buffer) {
+// fromGateway queues the copies of a frame that the gateway sends. in is as
+// Snapshot.FromGateway has it.
+func (c *carrier) fromGateway(v forward.Verdict, in forward.PortID, b *frame.Buffer) {
 	switch v.Kind {
 	case forward.ToPort:
 		c.toPort(v.Port, b.Bytes(), b.Offload)
@@ -368,7 +369,7 @@ func (c *carrier) fromGateway(v forward.Verdict, b *frame.Buffer) {
 		d := &c.tx.snap.Domains[v.Domain]
 		c.toVTEPs(d.Flood, b, v.Domain)
 		for _, out := range d.Ports {
-			if c.tx.snap.Blocks(forward.NoPortID, out, false) == forward.None {
+			if c.tx.snap.BlocksRouted(in, out) == forward.None {
 				c.toPort(out, b.Bytes(), b.Offload)
 			}
 		}

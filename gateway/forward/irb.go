@@ -240,6 +240,15 @@ func (s *Snapshot) FromGateway(domain fdb.Domain, in PortID, to frame.MAC, f Inp
 	return s.floodFromAccess(v, NoPortID, f, false)
 }
 
+// BlocksRouted says why a frame that the gateway floods, see FromGateway, does not
+// leave by port out; None when it does.
+func (s *Snapshot) BlocksRouted(in, out PortID) Reason {
+	if in != NoPortID && in != out && s.Ports[in].Isolated && s.Ports[out].Isolated {
+		return IsolatedPort
+	}
+	return s.Blocks(NoPortID, out, false)
+}
+
 // unicastFromGateway: a frame may leave by the port that it came in by, for a
 // router sends it back where two hosts of a subnet do not know it. Isolated ports
 // stay apart on that way too.

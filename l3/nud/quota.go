@@ -33,7 +33,9 @@ func (q *quota) incompletes() int { return min(q.limit/4+16, maxIncomplete) }
 // none. Entries beyond a lower limit stay until they go by themselves.
 func (t *Table) SetDomain(d fdb.Domain, limit int) (lost []Packet) {
 	if limit <= 0 {
-		t.quotas[d].Store(nil)
+		if t.quotas[d].Swap(nil) == nil {
+			return nil // it never was, and there is no need to look for what it has
+		}
 		return t.Flush(func(of fdb.Domain, _ netip.Addr) bool { return of == d })
 	}
 	q := t.quotas[d].Load()

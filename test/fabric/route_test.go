@@ -602,3 +602,51 @@ func TestRoutingLoop(t *testing.T) {
 		}
 	})
 }
+
+// Isolated ports are apart for routed frames too, those that are flooded included.
+func TestRoutedBetweenIsolatedPorts(t *testing.T) {
+	Test(t, func(n *Net) {
+		text := routedConf()
+		for _, e := range []string{"e1", "e2"} {
+			text = strings.Replace(text, fmt.Sprintf("interface = %q\n", e), fmt.Sprintf("interface = %q\nisolated = true\n", e), 1)
+		}
+		g := n.Add(text)
+		quiet(n)
+		r2 := netip.MustParseAddr("10.1.1.11")
+		hello(n, "a.e1", H1, r1, gw1)
+		hello(n, "a.e2", H2, r2, gw1)
+		f := datagram(H1, r1, r2, 40)
+		n.Send("a.e1", f).Is("a!route:isolated_port")
+		g.Host.Flap("e2") // its MACs are forgotten, and the neighbour is not
+		n.Settle()
+		n.Send("a.e1", f).Is("a.e1~ a>192.0.2.2~")
+	})
+}
+
+// A gateway that is taken out of a VNI says to its hosts that it is no router any more
+// (RFC 4861 section 6.2.5).
+func TestGatewayIsTakenOut(t *testing.T) {
+	Test(t, func(n *Net) {
+		text := strings.ReplaceAll(routedConf(), "ra = false\n", "")
+		g := n.Add(text)
+		quiet(n)
+		cfg, err := config.Parse("test.toml", []byte(strings.Replace(text, `gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]`, `gateway = ["10.1.1.1/24"]`, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Reload(cfg); err != nil {
+			t.Fatal(err)
+		}
+		ended := 0
+		for range 3 {
+			for _, f := range n.second().Frames["a.e1"] {
+				if b := f.Bytes; frame.Frame(b).Type() == frame.TypeIPv6 && b[14+40] == 134 && binary.BigEndian.Uint16(b[14+40+6:]) == 0 {
+					ended++
+				}
+			}
+		}
+		if ended != 1 {
+			t.Errorf("%d advertisements with a lifetime of zero, want 1", ended)
+		}
+	})
+}
