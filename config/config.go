@@ -91,6 +91,8 @@ type VNI struct {
 	VRF          string
 	Gateway      []netip.Prefix // address and prefix length
 	GatewayMAC   frame.MAC      // zero unless Gateway is set
+	DHCPServers  []netip.Addr   // where DHCP of its hosts is relayed to
+	RA           bool           // advertise the gateway to IPv6 hosts; false where it has no IPv6 address
 }
 
 // BPDUPolicy is what a port does with spanning tree.
@@ -129,10 +131,18 @@ type VRF struct {
 	Routes []Route
 }
 
-// Route is a static route of a VRF.
+// Route is a static route of a VRF: by its Hops, or one of the other two.
 type Route struct {
-	Prefix netip.Prefix
-	Via    netip.Addr
+	Prefix      netip.Prefix
+	Hops        []RouteHop // several: flows are spread over them
+	Blackhole   bool       // discard silently
+	Unreachable bool       // discard, and tell the sender
+}
+
+// RouteHop is a next hop: a router, and the VNI that it is in.
+type RouteHop struct {
+	VNI uint32
+	Via netip.Addr
 }
 
 // API is where the gateway can be asked.

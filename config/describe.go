@@ -22,7 +22,7 @@ func (c *Config) Describe() string {
 	writeGrid(&b, "Access ports", c.portGrid())
 	writeGrid(&b, "Bridge domains", c.vniGrid())
 	writeGrid(&b, "Static MAC addresses", c.macGrid())
-	writeGrid(&b, mark("Routing", "vrf", ""), c.routeGrid())
+	writeGrid(&b, "Routing", c.routeGrid())
 
 	if len(c.Warnings) > 0 {
 		b.WriteString("Warnings\n")
@@ -200,11 +200,26 @@ func (c *Config) routeGrid() [][]cell {
 			}
 		}
 		for _, s := range r.Routes {
-			rows = append(rows, []cell{one(name), one(s.Prefix.String()), one("via " + s.Via.String())})
+			rows = append(rows, []cell{one(name), one(s.Prefix.String()), list(s.by())})
 			name = ""
 		}
 	}
 	return rows
+}
+
+// by says how a route goes on.
+func (r Route) by() []string {
+	switch {
+	case r.Blackhole:
+		return []string{"blackhole"}
+	case r.Unreachable:
+		return []string{"unreachable"}
+	}
+	var out []string
+	for _, h := range r.Hops {
+		out = append(out, fmt.Sprintf("via %s in VNI %d", h.Via, h.VNI))
+	}
+	return out
 }
 
 func vlanOf(v uint16) string {

@@ -158,12 +158,17 @@ func apart(c *Config) error {
 			}
 		}
 		for _, s := range r.Routes {
-			found := false
-			for _, p := range connected {
-				found = found || p.Contains(s.Via) && p.Addr() != s.Via
-			}
-			if !found || s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4() != s.Via.Is4() {
+			if ways := len(s.Hops) > 0; s.Prefix != s.Prefix.Masked() || ways == (s.Blackhole || s.Unreachable) || s.Blackhole && s.Unreachable {
 				return fmt.Errorf("VRF %s: route %v", r.Name, s)
+			}
+			for _, h := range s.Hops {
+				found := h.Via.Is6() && h.Via.IsLinkLocalUnicast()
+				for _, p := range connected {
+					found = found || p.Contains(h.Via) && p.Addr() != h.Via
+				}
+				if !found || h.VNI == 0 || s.Prefix.Addr().Is4() != h.Via.Is4() {
+					return fmt.Errorf("VRF %s: route %v", r.Name, s)
+				}
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 type kind struct {
 	limits string // for people, in the sample: "1..255"; "" where the key's doc says all
 	list   bool   // an array: parse is asked about each element
+	single bool   // of a list: one element may stand without brackets
 	want   string // what to write, after "write "
 	parse  func(raw any) (any, error)
 }
@@ -86,6 +87,12 @@ func choice(words ...string) kind {
 // listOf accepts an array of what k accepts.
 func listOf(k kind) kind {
 	k.list = true
+	return k
+}
+
+// oneOrMore accepts what k accepts, or an array of it.
+func oneOrMore(k kind) kind {
+	k.list, k.single = true, true
 	return k
 }
 

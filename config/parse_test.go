@@ -194,7 +194,7 @@ format = "journald"
 		VNIs: []VNI{
 			{ID: 10010, VLAN: 10, Name: "web", Flood: addrs("2001:db8::2", "2001:db8::3"), Group: netip.MustParseAddr("ff0e::1"), MACLimit: 7,
 				AllowedVTEPs: prefixes("2001:db8::/64", "2001:db8:1::9/128"), SuppressARP: true, VRF: "red",
-				Gateway: prefixes("10.1.1.1/24", "2001:db8:1::1/64"), GatewayMAC: mac("00:00:5e:00:01:01")},
+				Gateway: prefixes("10.1.1.1/24", "2001:db8:1::1/64"), RA: true, GatewayMAC: mac("00:00:5e:00:01:01")},
 			{ID: 16777215, Learning: true, Ageing: 5 * time.Minute, MACLimit: 65536, VRF: "red", Gateway: prefixes("10.1.2.1/31"), GatewayMAC: gatewayMAC("edge-1")},
 		},
 		Ports: []Port{
@@ -206,8 +206,8 @@ format = "journald"
 			{VNI: 16777215, MAC: mac("02:00:00:00:01:02"), Port: "eth2.7"},
 		},
 		VRFs: []VRF{{Name: "red", Routes: []Route{
-			{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.1.1.254")},
-			{Prefix: netip.MustParsePrefix("2001:db8:ffff::/48"), Via: netip.MustParseAddr("2001:db8:1::fe")},
+			{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Hops: []RouteHop{{10010, netip.MustParseAddr("10.1.1.254")}}},
+			{Prefix: netip.MustParsePrefix("2001:db8:ffff::/48"), Hops: []RouteHop{{10010, netip.MustParseAddr("2001:db8:1::fe")}}},
 		}}},
 		API: API{Socket: "/tmp/s"},
 		Log: Log{Level: "debug", Format: "journald"},

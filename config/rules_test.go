@@ -321,14 +321,25 @@ func TestRouting(t *testing.T) {
 		{"via ourselves", route("0.0.0.0/0", "10.1.2.1"), `f:21:7: via = "10.1.2.1" is the gateway's own address in 10.1.2.0/24: write the address of another router there`},
 		{"via the broadcast", route("0.0.0.0/0", "10.1.2.255"), `f:21:7: via = "10.1.2.255" is the broadcast address in 10.1.2.0/24: write the address of another router there`},
 		{"via the network", route("0.0.0.0/0", "10.1.2.0"), `f:21:7: via = "10.1.2.0" is the network's own address in 10.1.2.0/24: write the address of another router there`},
-		{"via link-local", route("::/0", "fe80::1"), `f:21:7: via = "fe80::1" is a link-local address, and a route has no way yet to name the VNI it is in: write an address inside a gateway prefix`},
+		{"via link-local", route("::/0", "fe80::1"), `f:21:7: via = "fe80::1" is a link-local address, which is in every VNI: name the one that is meant, as vni = 10010`},
+		{"via link-local in a VNI", route("::/0", "fe80::1") + "vni = 1\n", ""},
+		{"via link-local without IPv6", route("::/0", "fe80::1") + "vni = 2\n", `f:22:7: vni = 2 has no IPv6 gateway, and via = "fe80::1" is a neighbour of one: write a VNI of VRF "red" with an IPv6 gateway`},
+		{"via in another vrf", route("::/0", "fe80::1") + "vni = 3\n", `f:22:7: vni = 3 is not routed in VRF "red": write a VNI with vrf = "red" and gateway`},
+		{"vni that via is not in", route("0.0.0.0/0", "10.1.1.254") + "vni = 2\n", `f:22:7: vni = 2 is not where via = "10.1.1.254" is: that is in VNI 1`},
+		{"vni that via is in", route("0.0.0.0/0", "10.1.1.254") + "vni = 1\n", ""},
+		{"several next hops", "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nvia = [\"10.1.1.254\", \"10.1.2.254\"]\n", ""},
+		{"a next hop twice", "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nvia = [\"10.1.1.254\", \"10.1.1.254\"]\n", `f:21:22: via: "10.1.1.254" is listed twice, on line 21 too: write it once`},
+		{"no next hop", "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nvia = []\n", `f:21:7: via = [] names no next hop: write one, or blackhole = true`},
+		{"blackhole", "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nblackhole = true\n", ""},
+		{"unreachable", "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\nunreachable = true\n", ""},
+		{"two ways", route("0.0.0.0/0", "10.1.1.254") + "blackhole = true\n", `f:19:7: [[vrf.route]] goes more than one way: write one of via, blackhole = true and unreachable = true`},
 		{"families", route("::/0", "10.1.2.7"), `f:21:7: via = "10.1.2.7" is IPv4 and the prefix is not: write a next hop of the prefix's family`},
-		{"prefix twice", route("0.0.0.0/0", "10.1.1.254") + route("0.0.0.0/0", "10.1.1.253"), `f:23:10: prefix = "0.0.0.0/0" has a route on line 20 already: a prefix has one next hop`},
+		{"prefix twice", route("0.0.0.0/0", "10.1.1.254") + route("0.0.0.0/0", "10.1.1.253"), `f:23:10: prefix = "0.0.0.0/0" has a route on line 20 already: write several next hops as via = [...]`},
 		{"prefix is connected", route("10.1.2.0/24", "10.1.1.254"), `f:20:10: prefix = "10.1.2.0/24" is connected already, by the gateway on line 10: take the route out`},
 		{"host bits", route("10.7.0.1/16", "10.1.1.254"), `f:20:10: prefix = "10.7.0.1/16" has bits set beyond its length: write "10.7.0.0/16" for the network or "10.7.0.1/32" for the one address`},
 		{"multicast", route("224.0.0.0/4", "10.1.1.254"), `f:20:10: prefix = "224.0.0.0/4" is multicast, which is not routed: write a prefix, as 192.0.2.0/24 or 2001:db8::/32`},
 		{"loopback", route("127.0.0.0/8", "10.1.1.254"), `f:20:10: prefix = "127.0.0.0/8" is loopback, which is not routed: write a prefix, as 192.0.2.0/24 or 2001:db8::/32`},
-		{"no via", "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\n", `f:19:7: [[vrf.route]] has no via: write the address of a next hop, as 10.1.1.254`},
+		{"no via", "[[vrf.route]]\nprefix = \"0.0.0.0/0\"\n", `f:19:7: [[vrf.route]] goes nowhere: write via, blackhole = true or unreachable = true`},
 		{"same prefix in one vrf", "[[vni]]\nid = 4\nvrf = \"red\"\ngateway = [\"10.1.2.9/24\"]\n",
 			`f:22:12: gateway: "10.1.2.9/24" overlaps the gateway prefix on line 10: prefixes of one VRF must be apart`},
 		{"longer prefix in one vrf", "[[vni]]\nid = 4\nvrf = \"red\"\ngateway = [\"10.7.0.1/24\", \"10.1.2.129/25\"]\n",
@@ -462,8 +473,6 @@ f:5:7: ttl = 1 keeps multicast on this link: no VTEP behind a router hears the g
 		{"workers as they are", "", "[datapath]\nworkers = 0\nmode = \"raw\"", ""},
 		{"routing, counted", `flood = ["192.0.2.2"]`, "flood = [\"192.0.2.2\"]\nvrf = \"red\"\ngateway = [\"10.1.1.1/24\"]\n" +
 			"[[vni]]\nid = 8\nvrf = \"red\"\ngateway = [\"10.1.2.1/24\"]\nflood = [\"192.0.2.2\"]\n[[port]]\ninterface = \"eth8\"\nvni = 8\n[[vrf]]\nname = \"red\"\n[[vrf]]\nname = \"blue\"", `
-f:10:11: vrf and gateway: not routed yet: the VNI is bridged only (and 1 more)
-f:19:3: [[vrf]] and its routes: not routed yet: the VNIs are bridged only (and 1 more)
 f:22:8: VRF "blue" has no VNI: no [[vni]] names it`},
 	}
 	for _, tt := range tests {

@@ -44,6 +44,8 @@ flood = ["192.0.2.2", "192.0.2.3"]
 #suppress_arp = false
 #vrf = "red"
 #gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
+#dhcp_servers = ["10.9.9.9"]
+#ra = true
 #gateway_mac = "00:00:5e:00:01:01"
 
 [[port]]
@@ -74,6 +76,19 @@ vlan = 10
 #[[vrf.route]]
 #prefix = "0.0.0.0/0"
 #via = "10.1.1.254"
+
+#[[vrf.route]]
+#prefix = "10.0.0.0/8"
+#blackhole = true
+
+#[[vrf.route]]
+#prefix = "172.16.0.0/12"
+#unreachable = true
+
+#[[vrf.route]]
+#prefix = "2001:db8:2::/48"
+#via = ["fe80::1", "fe80::2"]
+#vni = 10010
 
 [api]
 #socket = "/run/vxgw/control.sock"

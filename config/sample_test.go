@@ -36,7 +36,7 @@ func TestSampleIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(full.Ports) != 2 || len(full.MACs) != 2 || len(full.VRFs) != 1 || len(full.VRFs[0].Routes) != 1 || !full.VNIs[0].Group.IsValid() {
+	if len(full.Ports) != 2 || len(full.MACs) != 2 || len(full.VRFs) != 1 || len(full.VRFs[0].Routes) != 4 || !full.VNIs[0].Group.IsValid() {
 		t.Errorf("uncommented, not all of it is there: %+v", full)
 	}
 }

@@ -106,6 +106,8 @@ var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on
 	{name: "suppress_arp", kind: boolean(), def: false, doc: "answer ARP and ND for known neighbours instead of flooding"},
 	{name: "vrf", kind: text("the name of a [[vrf]]", label(1)), doc: "with `gateway`: route this VNI, in this [[vrf]]"},
 	{name: "gateway", kind: listOf(text(wantGateway, gatewayPrefix)), doc: "addresses of the gateway in this VNI, with the length of their subnets"},
+	{name: "dhcp_servers", kind: listOf(text(wantServer, serverAddress)), doc: "DHCP of the hosts is relayed to these, by the routes of `vrf`, and flooded no more"},
+	{name: "ra", kind: boolean(), def: true, doc: "advertise the gateway and its prefixes to IPv6 hosts"},
 	{name: "gateway_mac", kind: text(wantMAC, stationMAC), doc: "MAC address of the gateway; default: one made of [gateway] name, the same on every VNI"},
 }}
 
@@ -132,7 +134,10 @@ var vrfTable = &table{name: "vrf", array: true, doc: "A routing table of its own
 
 var routeTable = &table{name: "route", array: true, doc: "A static route of the [[vrf]] above.", keys: []key{
 	{name: "prefix", kind: text(wantPrefix, routePrefix), required: true, doc: "destination"},
-	{name: "via", kind: text("the address of a next hop, as 10.1.1.254", hostAddress), required: true, doc: "next hop, in the prefix of a gateway of this [[vrf]]"},
+	{name: "via", kind: oneOrMore(text(wantVia, viaAddress)), doc: "next hop, in the prefix of a gateway of this [[vrf]]; an array of up to 16: flows are spread over them"},
+	{name: "vni", kind: integer(1, maxVNI), doc: "the VNI that `via` is in: needed where that is a link-local address"},
+	{name: "blackhole", kind: boolean(), doc: "in the place of `via`: discard silently"},
+	{name: "unreachable", kind: boolean(), doc: "in the place of `via`: discard, and tell the sender"},
 }}
 
 var apiTable = &table{name: "api", doc: "Where the gateway can be asked.", keys: []key{

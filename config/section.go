@@ -177,6 +177,9 @@ func (r *reader) value(k *key, raw any, n *node) value {
 func (r *reader) list(k *key, raw any, n *node) value {
 	out := value{node: n}
 	items, ok := raw.([]any)
+	if !ok && k.kind.single {
+		items, ok = []any{raw}, true
+	}
 	if !ok {
 		r.fail(n.val, "%s = %s is %s: write %s", k.name, show(raw), typeOf(raw), arrayOf(k, raw))
 		out.bad, out.refused = true, []any{raw}

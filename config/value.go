@@ -35,6 +35,8 @@ const (
 	wantGroup   = "a multicast address, as 239.119.1.1 or ff0e::1"
 	wantPrefix  = "a prefix, as 192.0.2.0/24 or 2001:db8::/32"
 	wantGateway = "an address with its prefix length, as 10.1.1.1/24 or 2001:db8:1::1/64"
+	wantVia     = "the address of a next hop, as 10.1.1.254"
+	wantServer  = "the address of a DHCP server, as 10.9.9.9"
 	wantMAC     = "the six bytes of one station, as 02:00:00:00:01:02"
 	wantAgeing  = `"0s" for never, or from "1s" to "1000000s"`
 	wantPorts   = `first-last, 1..65535, as "49152-65535"`
@@ -127,19 +129,25 @@ func groupAddress(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// hostAddress reads an address that a neighbour can have.
-func hostAddress(s string) (netip.Addr, error) {
-	const want = "the address of a next hop, as 10.1.1.254"
+// viaAddress reads an address that a neighbour can have.
+func viaAddress(s string) (netip.Addr, error) { return hostAddress(s, wantVia) }
+
+// serverAddress reads an address that a server far away can have.
+func serverAddress(s string) (netip.Addr, error) {
+	a, err := hostAddress(s, wantServer)
+	if err == nil && a.IsLinkLocalUnicast() {
+		err = fault("is a link-local address, which no route leads to", wantServer)
+	}
+	return a, err
+}
+
+func hostAddress(s, want string) (netip.Addr, error) {
 	a, err := address(s, want)
 	if err != nil {
 		return a, err
 	}
 	if wrong := notHost(a); wrong != "" {
 		return a, fault(wrong, want)
-	}
-	if a.Is6() && a.IsLinkLocalUnicast() {
-		return a, fault("is a link-local address, and a route has no way yet to name the VNI it is in",
-			"an address inside a gateway prefix")
 	}
 	return a, nil
 }

@@ -101,6 +101,8 @@ func (b *builder) readIRB(s section, v *VNI) {
 	v.VRF = get[string](s, "vrf")
 	v.Gateway = all[netip.Prefix](s, "gateway")
 	v.GatewayMAC = get[frame.MAC](s, "gateway_mac")
+	v.DHCPServers = all[netip.Addr](s, "dhcp_servers")
+	v.RA = get[bool](s, "ra") && has(v.Gateway, netip.Addr.Is6)
 	if len(v.Gateway) == 0 {
 		v.GatewayMAC = frame.MAC{}
 	} else if v.GatewayMAC.IsZero() {
@@ -118,4 +120,35 @@ func (b *builder) readIRB(s section, v *VNI) {
 	} else {
 		b.join(s, v)
 	}
+	b.checkServers(s, v)
+}
+
+// maxServers bounds the copies of what one client asks.
+const maxServers = 8
+
+// checkServers: a relay speaks from its gateway's address, of the server's family.
+func (b *builder) checkServers(s section, v *VNI) {
+	for i, e := range s.vals["dhcp_servers"].elems {
+		a := e.val.(netip.Addr)
+		switch {
+		case i == maxServers:
+			b.fail(e.node.val, "dhcp_servers: more than %d: every one of them gets a copy of what a host asks: list fewer", maxServers)
+		case s.bad("gateway"):
+		case len(v.Gateway) == 0:
+			b.fail(e.node.val, "dhcp_servers needs vrf and gateway: the gateway is who relays, and the vrf how servers are reached")
+			return
+		case a.Is4() && !has(v.Gateway, netip.Addr.Is4), a.Is6() && !has(v.Gateway, netip.Addr.Is6):
+			b.fail(e.node.val, "dhcp_servers: %s is %s and the VNI has no such gateway: add one", a, family(a))
+		}
+	}
+}
+
+// has reports whether one of the gateways is of a family.
+func has(gateways []netip.Prefix, is func(netip.Addr) bool) bool {
+	for _, p := range gateways {
+		if is(p.Addr()) {
+			return true
+		}
+	}
+	return false
 }

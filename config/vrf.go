@@ -11,7 +11,8 @@ type domain struct {
 	index     int // in builder.vrfs
 	members   int // VNIs
 	connected map[netip.Prefix]connected
-	order     []netip.Prefix // of connected, as the file has them
+	v6        map[uint32]bool // VNIs: whether they have an IPv6 gateway
+	order     []netip.Prefix  // of connected, as the file has them
 	refused   gateways
 }
 
@@ -95,7 +96,7 @@ func (b *builder) readVRFs(sections []section) {
 			b.fail(s.at("name"), "name = %q is the VRF on line %d too: every [[vrf]] needs a name of its own",
 				v.Name, b.line(b.vrfs[first.index].at("name")))
 		} else {
-			b.vrfByName[v.Name] = &domain{index: i, connected: map[netip.Prefix]connected{}}
+			b.vrfByName[v.Name] = &domain{index: i, connected: map[netip.Prefix]connected{}, v6: map[uint32]bool{}}
 		}
 	}
 }
@@ -112,6 +113,7 @@ func (b *builder) join(s section, v *VNI) {
 		return
 	}
 	d.members++
+	d.v6[v.ID] = has(v.Gateway, netip.Addr.Is6)
 	for _, raw := range s.vals["gateway"].refused {
 		d.refused.refuse(raw)
 	}
@@ -204,52 +206,4 @@ func (d *domain) cover(a netip.Addr, bits int) (netip.Prefix, bool) {
 		}
 	}
 	return netip.Prefix{}, false
-}
-
-// readRoutes reads the static routes, once the prefixes of all VNIs are known.
-func (b *builder) readRoutes() {
-	for i, s := range b.vrfs {
-		v := &b.cfg.VRFs[i]
-		seen := map[netip.Prefix]int{}
-		for _, r := range s.kids[routeTable.name] {
-			route := Route{Prefix: get[netip.Prefix](r, "prefix"), Via: get[netip.Addr](r, "via")}
-			v.Routes = append(v.Routes, route)
-			if !route.Prefix.IsValid() {
-				continue
-			}
-			if first, dup := seen[route.Prefix]; dup {
-				b.fail(r.at("prefix"), "prefix = \"%s\" has a route on line %d already: a prefix has one next hop", route.Prefix, b.line(first))
-				continue
-			}
-			seen[route.Prefix] = r.at("prefix")
-			if d := b.vrfByName[v.Name]; d != nil && route.Via.IsValid() {
-				b.checkRoute(r, v.Name, d, route)
-			}
-		}
-	}
-}
-
-func (b *builder) checkRoute(s section, vrf string, d *domain, r Route) {
-	if r.Via.Is4() != r.Prefix.Addr().Is4() {
-		b.fail(s.at("via"), "via = \"%s\" is %s and the prefix is not: write a next hop of the prefix's family", r.Via, family(r.Via))
-		return
-	}
-	if c, found := d.connected[r.Prefix]; found {
-		b.fail(s.at("prefix"), "prefix = \"%s\" is connected already, by the gateway on line %d: take the route out", r.Prefix, b.line(c.at))
-		return
-	}
-	p, found := d.cover(r.Via, r.Via.BitLen())
-	if !found {
-		if !b.lost(d, r.Via) {
-			b.fail(s.at("via"), "via = \"%s\" is in no gateway prefix of VRF %q: write a next hop that one of its VNIs is connected to", r.Via, vrf)
-		}
-		return
-	}
-	wrong := notHostOf(netip.PrefixFrom(r.Via, p.Bits()))
-	if d.connected[p].addr == r.Via {
-		wrong = "is the gateway's own address"
-	}
-	if wrong != "" {
-		b.fail(s.at("via"), "via = \"%s\" %s in %s: write the address of another router there", r.Via, wrong, p)
-	}
 }

@@ -13,8 +13,6 @@ var inactive = []struct {
 	short      string           // for the sample and the description
 	message    string
 }{
-	{"vni", "gateway", nil, "not routed yet", "vrf and gateway: not routed yet: the VNI is bridged only"},
-	{"vrf", "", nil, "not routed yet", "[[vrf]] and its routes: not routed yet: the VNIs are bridged only"},
 	{"datapath", "mode", func(v any) bool { return v == string(ModeXDP) }, "no \"xdp\" yet", "mode = \"xdp\": there is no fast path yet: raw is used"},
 }
 

@@ -28,11 +28,12 @@ type accessWorker struct {
 	heard *atomic.Bool
 
 	carrier
-	tally  batchTally
-	tx     *transmit
-	warmer warmer
-	beat   heartbeat
-	alerts alerts
+	routing routing
+	tally   batchTally
+	tx      *transmit
+	warmer  warmer
+	beat    heartbeat
+	alerts  alerts
 
 	// Of the batch at hand.
 	snap *forward.Snapshot
@@ -43,6 +44,7 @@ func newAccessWorker(gw *Gateway, id forward.PortID, lane int, dev port.Port, rx
 	w := &accessWorker{gw: gw, id: id, dev: dev, rx: rx, heard: heard, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
+	w.routing = routing{gw: gw, carrier: &w.carrier}
 	return w
 }
 
@@ -71,13 +73,14 @@ func (w *accessWorker) run() {
 
 func (w *accessWorker) batch(bufs []frame.Buffer) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
-	w.tx.snap = w.snap
+	w.tx.snap, w.routing.now = w.snap, w.now
 	w.warmer.access(w.snap, w.id, bufs)
 	var rx counters.Tally
 	for i := range bufs {
 		rx.Add(received(&bufs[i]))
 		w.frame(&bufs[i])
 	}
+	w.routing.settle()
 	w.tx.flush()
 	rx.Rx(w.snap.Ports[w.id].Traffic, w.now)
 	if n := w.tally.verdicts[forward.Answer]; n > 0 {
@@ -111,8 +114,14 @@ func (w *accessWorker) frame(b *frame.Buffer) {
 	if v.Heard != neigh.NoNews {
 		w.gw.hear(v, in.Frame, forward.PortHop(w.id), w.now, &w.tally)
 	}
+	if v.Heed {
+		w.routing.heed(v, in.Frame)
+	}
 	if v.Ask {
 		w.gw.tables.Neighbours().Asked(v.Domain, neigh.Read(in.Frame).Asks, w.now)
+	}
+	if v.Solicits {
+		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain}, w.snap.Domains[v.Domain].IRB, w.now)
 	}
 	w.carryOut(v, b)
 }
@@ -127,6 +136,10 @@ func (w *accessWorker) carryOut(v forward.Verdict, b *frame.Buffer) {
 		w.flood(v, b)
 	case forward.Answer:
 		w.answerNeighbour(v, b.Bytes())
+	case forward.ToRouter:
+		w.routing.packet(b, v.Domain, forward.PortHop(w.id))
+	case forward.Local:
+		w.routing.local(v, b, forward.PortHop(w.id))
 	case forward.Drop:
 		w.alert(v, b.Bytes())
 		if v.Shutdown && !w.heard.Swap(true) {
@@ -153,7 +166,7 @@ func (w *accessWorker) flood(v forward.Verdict, b *frame.Buffer) {
 
 // answerTooBig tells the sender of a frame that was too big what fits.
 func (w *accessWorker) answerTooBig(b *frame.Buffer, mtu int) {
-	if !w.gw.answers.allow(w.now) {
+	if !w.gw.answers.Allow(w.now) {
 		return
 	}
 	if f := w.tooBig(b.Bytes(), mtu); len(f) > 0 {

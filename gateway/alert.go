@@ -6,6 +6,7 @@ import (
 
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
+	"vxgw/l3/nud"
 	"vxgw/l3/underlay"
 )
 
@@ -15,6 +16,7 @@ type alert uint8
 const (
 	alertStaticMoved alert = iota
 	alertGateway
+	alertClaimed
 	alertInnerVLAN
 	alertNotAllowed
 	alertNoRoom
@@ -50,10 +52,29 @@ func (w *accessWorker) alert(v forward.Verdict, f frame.Frame) {
 		if w.alerts.due(alertStaticMoved, w.now) {
 			w.gw.log.Warn("a MAC that is pinned elsewhere came in at a port: dropped", "mac", f.Src(), "port", p.Name, "vni", w.snap.Domains[v.Domain].VNI, "mend", v.Reason.Mend())
 		}
+	case forward.GatewayClaimed:
+		w.gw.claimed(&w.alerts, &w.snap.Domains[v.Domain], v, f, w.now, "port", p.Name)
 	case forward.SourceGateway:
 		if w.alerts.due(alertGateway, w.now) {
 			w.gw.log.Warn("our own gateway MAC came in at a port: dropped", "mac", f.Src(), "port", p.Name, "mend", v.Reason.Mend())
 		}
+	}
+}
+
+// claimed tells of somebody else who says that he has an address of the gateway's,
+// and has the address defended.
+func (g *Gateway) claimed(a *alerts, d *forward.Domain, v forward.Verdict, f frame.Frame, now uint32, where ...any) {
+	m, ok := nud.Read(f)
+	if !ok || d.IRB == nil {
+		return
+	}
+	addr := m.Addr
+	if !d.IRB.Has(addr) {
+		addr = m.Target
+	}
+	g.router.do(job{kind: jobClaimed, domain: v.Domain, addr: addr}, d.IRB, now)
+	if a.due(alertClaimed, now) {
+		g.log.Warn("somebody else claims an address of the gateway's: not believed, and not passed on", append([]any{"address", addr, "mac", f.Src(), "vni", d.VNI, "mend", v.Reason.Mend()}, where...)...)
 	}
 }
 
@@ -69,6 +90,8 @@ func (w *overlayWorker) alert(v forward.Verdict, from netip.Addr, f frame.Frame)
 		if w.alerts.due(alertStaticMoved, w.now) {
 			w.gw.log.Warn("a MAC that is pinned elsewhere came from a VTEP: dropped", "mac", f.Src(), "vtep", from, "vni", vni, "mend", v.Reason.Mend())
 		}
+	case forward.GatewayClaimed:
+		w.gw.claimed(&w.alerts, &w.snap.Domains[v.Domain], v, f, w.now, "vtep", from)
 	case forward.SourceGateway:
 		if w.alerts.due(alertGateway, w.now) {
 			w.gw.log.Warn("our own gateway MAC came from a VTEP: dropped", "mac", f.Src(), "vtep", from, "vni", vni, "mend", v.Reason.Mend())

@@ -62,6 +62,7 @@ func (noHost) Changed() <-chan struct{}                       { return nil }
 func (noHost) Link(string) (path.Link, bool)                  { return path.Link{}, false }
 func (noHost) Holder(netip.Addr) (path.Link, bool)            { return path.Link{}, false }
 func (noHost) Confirm([]path.Neighbour) error                 { return nil }
+func (noHost) IPsec() (bool, error)                           { return false, nil }
 func (noHost) LinkAt(int) (path.Link, bool)                   { return path.Link{}, false }
 func (noHost) Path(netip.Addr, netip.Addr) (path.Path, error) { return path.Path{}, nil }
 func (noHost) VXLANOn(uint16, netip.Addr) (string, bool)      { return "", false }

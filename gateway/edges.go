@@ -22,6 +22,9 @@ type Host interface {
 	Path(dst, src netip.Addr) (path.Path, error)
 	// Confirm tells the host's stack that packets go to these neighbours.
 	Confirm(inUse []path.Neighbour) error
+	// IPsec reports whether the host has policies that its stack alone knows to
+	// follow.
+	IPsec() (bool, error)
 	VXLANOn(port uint16, addr netip.Addr) (string, bool)
 
 	VLANHost

@@ -152,8 +152,11 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 	if (v.Heard != neigh.NoNews || v.Ask || v.Kind == forward.Answer) && !shut {
 		x.neighbour(v, f)
 	}
-	if v.Reason.AfterDestination() && !shut {
+	if v.Reason.AfterDestination() && !shut && v.Kind != forward.ToRouter && v.Kind != forward.Local {
 		x.destination(v, f)
+	}
+	if v.Solicits {
+		x.solicits(v)
 	}
 	if v.MTU > 0 {
 		x.step("answer", "an IPv4 sender that set DF, or an IPv6 one, is told that %d bytes of IP packet fit", v.MTU)
@@ -164,18 +167,28 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 			x.step("port", "it would be shut down: spanning tree, and bpdu is \"shutdown\"")
 		}
 		x.dropped(v.Reason)
-	case forward.ToPort:
-		x.forwarded("forward")
-		x.copyToPort(v.Port)
-	case forward.ToVTEP:
-		x.forwarded("forward")
-		x.copyToVTEP(v.VTEP, f)
+	case forward.ToPort, forward.ToVTEP:
+		x.unicast(v, f)
 	case forward.Flood:
 		x.forwarded("flood")
 		x.flood(v, in, f)
 	case forward.Answer:
 		x.forwarded("answer")
 		x.copyToPort(in)
+	case forward.ToRouter:
+		x.route(v, in, f)
+	case forward.Local:
+		x.local(v, f)
+	}
+}
+
+// unicast names the one copy of a frame.
+func (x *explainer) unicast(v forward.Verdict, f frame.Frame) {
+	x.forwarded("forward")
+	if v.Kind == forward.ToPort {
+		x.copyToPort(v.Port)
+	} else {
+		x.copyToVTEP(v.VTEP, f)
 	}
 }
 
@@ -241,9 +254,19 @@ func (x *explainer) dropped(r forward.Reason) {
 }
 
 func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
+	bpdu := f.Dst().IsBPDU()
+	x.floodPorts(v, func(out forward.PortID) forward.Reason { return x.s.Blocks(in, out, bpdu) })
+	if in == forward.NoPortID {
+		x.step("no copy", "back into the overlay: split horizon")
+		return
+	}
+	x.floodVTEPs(v, f)
+}
+
+func (x *explainer) floodPorts(v forward.Verdict, blocks func(out forward.PortID) forward.Reason) {
 	d := &x.s.Domains[v.Domain]
 	for _, out := range d.Ports {
-		switch r := x.s.Blocks(in, out, f.Dst().IsBPDU()); r {
+		switch r := blocks(out); r {
 		case forward.None:
 			x.copyToPort(out)
 		case forward.SamePort:
@@ -251,11 +274,10 @@ func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
 			x.step("no copy", "to port %s: %s", x.s.Ports[out].Name, r.Meaning())
 		}
 	}
-	if in == forward.NoPortID {
-		x.step("no copy", "back into the overlay: split horizon")
-		return
-	}
-	for _, to := range d.Flood {
+}
+
+func (x *explainer) floodVTEPs(v forward.Verdict, f frame.Frame) {
+	for _, to := range x.s.Domains[v.Domain].Flood {
 		if x.s.Fits(to, len(f)) {
 			x.copyToVTEP(to, f)
 		} else {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vxgw/config"
+	"vxgw/gateway/counters"
 	"vxgw/gateway/tables"
 )
 
@@ -24,12 +25,14 @@ type Gateway struct {
 	tables        *tables.Tables
 	encapsulation encapsulation
 	trouble       trouble
-	answers       answerLimit
+	answers       *counters.Limit // of ICMP errors for bridged frames
+	router        *router
 	kick          chan struct{} // look again; see nudge
 	paths         paths
 	pathMTUs      pathMTUs
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
+	ipsec  atomic.Bool                   // the host has IPsec policies
 	ledger ledger
 	ready  atomic.Pointer[func()] // called once, when forwarding has begun
 
@@ -55,7 +58,9 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		encapsulation: newEncapsulation(cfg),
 		kick:          make(chan struct{}, 1),
 		paths:         newPaths(),
+		answers:       counters.NewLimit(answersPerSecond),
 	}
+	g.router = newRouter(g)
 	g.cfg.Store(cfg)
 	g.trouble.log = log
 	for _, c := range cfg.Ports {

@@ -14,7 +14,7 @@ import (
 // the host's stack can send them: the next hop is not resolved yet (the stack
 // asks for it), the link is no Ethernet, or the route wraps packets up itself.
 func (g *Gateway) hopFor(s *forward.Snapshot, p path.Path) *underlay.Hop {
-	if !g.config().Underlay.Bypass || !p.Plain || p.MAC.IsZero() || s.IsAccess(p.LinkIndex) {
+	if !g.bypasses() || !p.Plain || p.MAC.IsZero() || s.IsAccess(p.LinkIndex) {
 		return nil
 	}
 	l, ok := g.edges.Host.Link(p.Link)
@@ -22,6 +22,33 @@ func (g *Gateway) hopFor(s *forward.Snapshot, p path.Path) *underlay.Hop {
 		return nil
 	}
 	return &underlay.Hop{Interface: l.Index, From: l.MAC, To: p.MAC}
+}
+
+// bypasses reports whether packets may go past the host's stack.
+func (g *Gateway) bypasses() bool { return g.config().Underlay.Bypass && !g.ipsec.Load() }
+
+// lookForIPsec has packets go by the host's stack while that has IPsec policies: past
+// it they would go out in the clear, and come in where only encrypted ones may.
+func (g *Gateway) lookForIPsec() {
+	if !g.config().Underlay.Bypass {
+		return
+	}
+	has, err := g.edges.Host.IPsec()
+	if err != nil {
+		g.trouble.once("ipsec", "whether the host has IPsec policies is not known: VXLAN goes past them if it has", "err", err, "mend", "set [underlay] bypass = false if VXLAN is to be encrypted")
+		return
+	}
+	if g.ipsec.Swap(has) == has {
+		return
+	}
+	if has {
+		g.log.Warn("the host has IPsec policies: VXLAN goes by its IP stack, which is slower, so that they hold",
+			"mend", "`ip xfrm policy` shows them. What the gateway sends meets those that name addresses only: the kernel does not see a protocol or a port in it")
+	} else {
+		g.log.Info("the host has no IPsec policies any more")
+	}
+	g.paths.ask(allPaths)
+	g.nudge()
 }
 
 // sameHop reports whether two hops are the same, or both nil.
@@ -79,10 +106,10 @@ func (g *Gateway) reconcileLinks() {
 		return
 	}
 	use := g.paths.links()
-	if l, why := g.holder(); why == "" && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
+	if l, why := g.holder(); why == "" && g.bypasses() && l.Ethernet && l.AdminUp && !l.Loopback && !slices.Contains(use, l.Index) {
 		use = append(use, l.Index)
 	}
-	use = slices.DeleteFunc(use, g.isShaped)
+	use = slices.DeleteFunc(use, func(index int) bool { return !g.bypasses() || g.isShaped(index) })
 	g.reapOverlay()
 	queues, err := g.up.dev.UseLinks(use)
 	if err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"vxgw/gateway/api"
@@ -9,6 +10,7 @@ import (
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
 	"vxgw/l2/neigh"
+	"vxgw/l3/nud"
 )
 
 // hear notes what an ARP or ND frame from hop says of who has which address. A
@@ -50,6 +52,31 @@ func (g *Gateway) Neighbours() []api.NeighbourRow {
 			State: neighbourState(e, now), Origin: api.OriginLearned,
 		})
 	}
+	return append(rows, g.hosts(s)...)
+}
+
+// hosts lists the neighbours of the routed interfaces.
+func (g *Gateway) hosts(s *forward.Snapshot) []api.NeighbourRow {
+	var rows []api.NeighbourRow
+	for e := range g.tables.Hosts().All() {
+		if int(e.Domain) >= len(s.Domains) || s.Domains[e.Domain].IRB == nil {
+			continue
+		}
+		row := api.NeighbourRow{
+			VNI: s.Domains[e.Domain].VNI, VRF: s.VRFs[s.Domains[e.Domain].IRB.VRF].Name, Address: e.Addr.String(),
+			State: e.State.String(), Origin: api.OriginLearned,
+		}
+		if !e.MAC.IsZero() {
+			row.MAC = e.MAC.String()
+		}
+		if e.State == nud.Permanent {
+			row.Origin = api.OriginStatic
+		}
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b api.NeighbourRow) int {
+		return cmp.Or(cmp.Compare(a.VNI, b.VNI), netip.MustParseAddr(a.Address).Compare(netip.MustParseAddr(b.Address)))
+	})
 	return rows
 }
 

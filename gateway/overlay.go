@@ -24,11 +24,12 @@ type overlayWorker struct {
 	pkts []underlay.Packet
 
 	carrier
-	tally  batchTally
-	tx     *transmit
-	warmer warmer
-	beat   heartbeat
-	alerts alerts
+	routing routing
+	tally   batchTally
+	tx      *transmit
+	warmer  warmer
+	beat    heartbeat
+	alerts  alerts
 
 	// Of the batch at hand.
 	snap *forward.Snapshot
@@ -55,6 +56,7 @@ func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorke
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.tx.joiner = new(offload.Coalescer)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
+	w.routing = routing{gw: gw, carrier: &w.carrier}
 	return w
 }
 
@@ -79,12 +81,13 @@ func (w *overlayWorker) run() {
 
 func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
-	w.tx.snap, w.last = w.snap, sender{}
+	w.tx.snap, w.last, w.routing.now = w.snap, sender{}, w.now
 	w.warmer.overlay(w.snap, pkts)
 	for i := range pkts {
 		w.packet(&pkts[i])
 	}
 	w.endRun()
+	w.routing.settle()
 	w.tx.flush()
 	w.tally.settle(&w.gw.ledger, forward.Overlay)
 }
@@ -115,7 +118,13 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	if v.SetECN {
 		ip.SetFrameECN(f, v.ECN)
 	}
-	w.carryOut(v, p, f)
+	if v.Heed {
+		w.routing.heed(v, f)
+	}
+	if v.Solicits {
+		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain}, w.snap.Domains[v.Domain].IRB, w.now)
+	}
+	w.carryOut(v, p, f, from)
 }
 
 // refuse counts a packet that was dropped before its inner frame was looked at.
@@ -198,14 +207,30 @@ func (w *overlayWorker) endRun() {
 	w.rx.sum = counters.Tally{}
 }
 
-func (w *overlayWorker) carryOut(v forward.Verdict, p *underlay.Packet, f frame.Frame) {
+func (w *overlayWorker) carryOut(v forward.Verdict, p *underlay.Packet, f frame.Frame, from forward.VTEPID) {
 	switch v.Kind {
 	case forward.ToPort:
 		w.toPort(v.Port, f, w.undone(p, f, w.snap.Ports[v.Port].MTU))
 	case forward.Flood:
 		w.flood(v, p, f)
+	case forward.ToRouter:
+		b := w.inner(p, f)
+		w.routing.packet(&b, v.Domain, forward.VTEPHop(from))
+	case forward.Local:
+		b := w.inner(p, f)
+		w.routing.local(v, &b, forward.VTEPHop(from))
 	case forward.Drop:
 		w.alert(v, p.From, f)
+	}
+}
+
+// inner returns the inner frame of a packet as a buffer of its own. The VXLAN
+// header in front of it is the room for the next one. What a VTEP on this machine
+// left undone may be carried on by a port or cut for another VTEP.
+func (w *overlayWorker) inner(p *underlay.Packet, f frame.Frame) frame.Buffer {
+	return frame.Buffer{
+		Mem: p.Mem, Off: p.Off + vxlanHeader, Len: len(f),
+		Offload: w.undone(p, f, 0),
 	}
 }
 

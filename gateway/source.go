@@ -177,6 +177,15 @@ func (g *Gateway) MACs(vni uint32) iter.Seq[api.MACRow] {
 	return func(yield func(api.MACRow) bool) {
 		now := g.edges.Clock()
 		s := g.tables.Snapshot()
+		for i := range s.Domains {
+			d := &s.Domains[i]
+			if d.IRB == nil || vni != 0 && d.VNI != vni {
+				continue
+			}
+			if !yield(api.MACRow{VNI: d.VNI, MAC: d.Gateway.String(), Origin: api.OriginGateway}) {
+				return
+			}
+		}
 		for e := range g.tables.FDB().All() {
 			if int(e.Domain) >= len(s.Domains) || s.Domains[e.Domain].VNI == 0 || vni != 0 && s.Domains[e.Domain].VNI != vni {
 				continue
@@ -215,9 +224,6 @@ func (g *Gateway) MACCounts() map[api.MACCountKey]int {
 	}
 	return counts
 }
-
-// Routes lists routes; a gateway that does not route has none.
-func (g *Gateway) Routes() []api.RouteRow { return nil }
 
 // Drops lists every reason in every direction that it can occur in.
 func (g *Gateway) Drops() []api.DropRow {
@@ -288,6 +294,9 @@ func (g *Gateway) describeUplink() string {
 	const stack = "UDP sockets on the VTEP address, one per worker"
 	if links := g.linksInUse(); links != "" {
 		return "past the host's IP stack by " + links + "; what cannot be, by " + stack + g.heard(g.up.past...)
+	}
+	if g.config().Underlay.Bypass && g.ipsec.Load() {
+		return stack + ", because the host has IPsec policies"
 	}
 	return stack
 }

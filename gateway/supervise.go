@@ -21,14 +21,16 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	defer tick.Stop()
 	defer g.closeAll()
 	var ticks int
+	g.lookForIPsec()
 	g.reconcile()
 	if err := g.begin(); err != nil {
 		return err
 	}
 	g.refreshPaths(allPaths)
-	var paths sync.WaitGroup
-	paths.Go(func() { g.followPaths(ctx) })
-	defer paths.Wait()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { g.followPaths(ctx) })
+	tasks.Go(func() { g.router.run(ctx) })
+	defer tasks.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()
 	}
@@ -69,6 +71,7 @@ func (g *Gateway) everySecond(ticks int) {
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()
 	}
+	g.lookForIPsec()
 	if ticks%int(pathsEvery/tickEvery) == 0 {
 		g.paths.ask(allPaths)
 	}

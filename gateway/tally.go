@@ -16,6 +16,8 @@ type ledger struct {
 	lost     [forward.NumDirections][forward.NumReasons]atomic.Uint64
 	answered [forward.NumDirections]atomic.Uint64
 	refused  [numRefusals]atomic.Uint64
+	released atomic.Uint64 // packets that waited for a neighbour and were then routed once more
+	own      atomic.Uint64 // packets of the gateway's own that were routed
 }
 
 // total returns all frames and copies dropped for a reason.

@@ -125,19 +125,9 @@ func mendUnderlay(err error) string {
 	return "look at `ip route` and `ip -s link`"
 }
 
-// answersPerSecond bounds the ICMP errors that the gateway sends (RFC 1812
-// section 4.3.2.8).
+// answersPerSecond bounds the ICMP errors that the gateway sends in a bridge's
+// place (RFC 1812 section 4.3.2.8).
 const answersPerSecond = 100
-
-// answerLimit says whether one more answer may be sent.
-type answerLimit struct{ second, used atomic.Uint32 }
-
-func (l *answerLimit) allow(now uint32) bool {
-	if was := l.second.Load(); was != now && l.second.CompareAndSwap(was, now) {
-		l.used.Store(0)
-	}
-	return l.used.Add(1) <= answersPerSecond
-}
 
 // heartbeat shows that a worker still goes round.
 type heartbeat struct{ beats atomic.Uint64 }

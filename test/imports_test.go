@@ -92,6 +92,8 @@ func TestDoors(t *testing.T) {
 		{"github.com/coreos/go-systemd", []string{"systemd"}},
 		{"github.com/cilium/ebpf", []string{"gateway/xdp", "test"}},
 		{"github.com/gaissmai/bart", []string{"l3/vrf"}},
+		{"github.com/insomniacslk/dhcp", []string{"l3/dhcp"}},
+		{"github.com/mdlayher/ndp", []string{"l3/ra"}},
 	}
 	testsOnly := []string{"github.com/gopacket/gopacket", "github.com/google/go-cmp", "github.com/vishvananda/netns", "go.uber.org/goleak", "pgregory.net/rapid"}
 	for _, s := range sources(t) {

@@ -30,6 +30,7 @@ type fake struct {
 	macs     iter.Seq[MACRow]
 	neigh    []NeighbourRow
 	routes   []RouteRow
+	vrfs     []VRFRow
 	drops    []DropRow
 	datapath []DatapathRow
 
@@ -40,7 +41,8 @@ func (f *fake) Name() string               { return "edge-1 <b>" }
 func (f *fake) Ports() []PortRow           { return f.ports }
 func (f *fake) VNIs() []VNIRow             { return f.vnis }
 func (f *fake) VTEPs() []VTEPRow           { return f.vteps }
-func (f *fake) Routes() []RouteRow         { return f.routes }
+func (f *fake) Routes() iter.Seq[RouteRow] { return slices.Values(f.routes) }
+func (f *fake) VRFs() []VRFRow             { return f.vrfs }
 func (f *fake) Drops() []DropRow           { return f.drops }
 func (f *fake) Neighbours() []NeighbourRow { return f.neigh }
 func (f *fake) Datapath() []DatapathRow    { return f.datapath }
@@ -103,8 +105,8 @@ func busy() *fake {
 			{VNI: 10010, MAC: "02:00:00:00:01:02", VTEP: "192.0.2.2", Origin: "static"},
 			{VNI: 16777215, MAC: "02:00:00:00:01:03", VTEP: "2001:db8::3", Origin: OriginLearned, Age: 7260},
 		}),
-		neigh:  []NeighbourRow{{10010, "10.1.1.2", "02:00:00:00:01:01", NeighbourFresh, OriginLearned}},
-		routes: []RouteRow{{VRF: "red", Prefix: "10.1.1.0/24", VNI: 10010, Origin: "connected"}, {VRF: "red", Prefix: "0.0.0.0/0", Via: "10.1.1.254", Origin: "static"}},
+		neigh:  []NeighbourRow{{VNI: 10010, Address: "10.1.1.2", MAC: "02:00:00:00:01:01", State: NeighbourFresh, Origin: OriginLearned}},
+		routes: []RouteRow{{VRF: "red", Prefix: "10.1.1.0/24", VNI: 10010, Kind: "connected", Origin: "connected"}, {VRF: "red", Prefix: "0.0.0.0/0", Via: "10.1.1.254", Kind: "via", Origin: "static"}},
 		drops: []DropRow{
 			{"tagged_frame", "access", 3, "an 802.1Q or 802.1ad tag on an access port", "make the switch port an untagged access port"},
 			{"ecn", "overlay", 41, "congestion marked on a frame that cannot carry the mark (RFC 6040 section 4.2)", "look for a router"},

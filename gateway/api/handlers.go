@@ -133,7 +133,7 @@ func (s *Server) state(name string, vni uint32) http.HandlerFunc {
 	case "neighbours":
 		return list(keep(s.src.Neighbours(), func(r NeighbourRow) bool { return vni == 0 || r.VNI == vni }))
 	case "routes":
-		return list(slices.Values(s.src.Routes()))
+		return list(s.src.Routes())
 	case "drops":
 		return list(slices.Values(s.src.Drops()))
 	default:

@@ -18,6 +18,11 @@ var (
 	macsDesc   = desc("macs", "Entries of the forwarding database.", "vni", "origin")
 	portUpDesc = desc("port_up", "Whether the access port carries frames: 1 or 0.", "port")
 
+	vrfFramesDesc     = desc("vrf_frames_total", "Frames that came to be routed in a VRF (rx), and that were routed (tx).", "direction", "vrf")
+	vrfBytesDesc      = desc("vrf_bytes_total", "Bytes of the frames in vxgw_vrf_frames_total.", "direction", "vrf")
+	vrfRoutesDesc     = desc("vrf_routes", "Routes of a VRF.", "vrf")
+	vrfNeighboursDesc = desc("vrf_neighbours", "IP neighbours of the routed interfaces of a VRF, by state.", "vrf", "state")
+
 	suppressedDesc = desc("suppressed_total", "ARP and ND requests that were answered for a neighbour and sent nowhere.", "vni")
 
 	vtepRxPacketsDesc = desc("vtep_rx_packets_total", "VXLAN packets from the remote VTEP that were accepted.", "vtep")
@@ -58,6 +63,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, suppressedDesc,
 		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc,
+		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
 	} {
 		ch <- d
 	}
@@ -82,6 +88,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for key, n := range c.src.MACCounts() {
 		m.gauge(macsDesc, float64(n), vniLabel(key.VNI), key.Origin)
+	}
+	for _, v := range c.src.VRFs() {
+		m.vrf(v)
 	}
 	for _, d := range c.src.Datapath() {
 		m.gauge(datapathDesc, oneIf(d.Attached), d.Mode, d.Interface)
@@ -127,6 +136,17 @@ func (m metrics) vtep(v VTEPRow) {
 	m.counter(vtepTxBytesDesc, v.TxBytes, v.Address)
 	if v.LastSeen != nil {
 		m.gauge(vtepSeenDesc, float64(v.LastSeen.Unix()), v.Address)
+	}
+}
+
+func (m metrics) vrf(v VRFRow) {
+	m.counter(vrfFramesDesc, v.RxPackets, "rx", v.Name)
+	m.counter(vrfFramesDesc, v.TxPackets, "tx", v.Name)
+	m.counter(vrfBytesDesc, v.RxBytes, "rx", v.Name)
+	m.counter(vrfBytesDesc, v.TxBytes, "tx", v.Name)
+	m.gauge(vrfRoutesDesc, float64(v.Routes), v.Name)
+	for state, n := range v.Neighbours {
+		m.gauge(vrfNeighboursDesc, float64(n), v.Name, state)
 	}
 }
 

@@ -64,9 +64,13 @@ type VTEPRow struct {
 	MTU       int        `json:"mtu,omitempty"`
 }
 
-// OriginLearned is the origin of what was learned from traffic and ages. What
-// has another origin stays until that takes it back.
-const OriginLearned = "learned"
+// Origins. What was learned from traffic ages; what has another origin stays
+// until that takes it back.
+const (
+	OriginLearned = "learned"
+	OriginStatic  = "static"
+	OriginGateway = "gateway" // this gateway's own
+)
 
 // MACRow is one FDB entry: behind Port or behind VTEP.
 type MACRow struct {
@@ -84,22 +88,39 @@ const (
 	NeighbourStale = "stale" // it is to confirm itself when it is next asked for
 )
 
-// NeighbourRow is one IP neighbour. State is NeighbourFresh or NeighbourStale.
+// NeighbourRow is one IP neighbour. State is NeighbourFresh or NeighbourStale where
+// ARP and ND are suppressed; where the VNI is routed it is the state of RFC 4861:
+// "incomplete", "reachable", "stale", "delay", "probe", "failed", or "permanent".
 type NeighbourRow struct {
 	VNI     uint32 `json:"vni"`
+	VRF     string `json:"vrf,omitempty"` // where the VNI is routed
 	Address string `json:"address"`
 	MAC     string `json:"mac"`
 	State   string `json:"state"`
 	Origin  string `json:"origin"`
 }
 
-// RouteRow is one route of a VRF: by VNI where connected, else by Via.
+// RouteRow is one next hop of a route of a VRF: in VNI, and by Via unless it is
+// connected. Kind is "connected", "via", "local", "blackhole" or "unreachable".
 type RouteRow struct {
 	VRF    string `json:"vrf"`
 	Prefix string `json:"prefix"`
 	VNI    uint32 `json:"vni,omitempty"`
 	Via    string `json:"via,omitempty"`
+	Kind   string `json:"kind"`
 	Origin string `json:"origin"`
+}
+
+// VRFRow is what is counted of a VRF. Rx is what came to be routed in it, Tx what
+// was.
+type VRFRow struct {
+	Name       string         `json:"name"`
+	Routes     int            `json:"routes"`
+	Neighbours map[string]int `json:"neighbours"` // by state
+	RxPackets  uint64         `json:"rx_packets"`
+	RxBytes    uint64         `json:"rx_bytes"`
+	TxPackets  uint64         `json:"tx_packets"`
+	TxBytes    uint64         `json:"tx_bytes"`
 }
 
 // DropRow is one drop counter. Every reason has a row for every direction that
@@ -140,7 +161,7 @@ type ExplainRequest struct {
 // Explanation is what the frame would meet.
 type Explanation struct {
 	Steps   []Step   `json:"steps"`
-	Verdict string   `json:"verdict"`          // "forward", "flood", "answer" or "drop"
+	Verdict string   `json:"verdict"`          // "forward", "flood", "answer", "local" (for the gateway itself), "hold" (until a neighbour is known) or "drop"
 	Reason  string   `json:"reason,omitempty"` // of a drop
 	Mend    string   `json:"mend,omitempty"`
 	Copies  []string `json:"copies"` // where a copy goes: "port eth1", "vtep 192.0.2.2 sport 51234", "group 239.1.1.1 sport 51234"
@@ -165,7 +186,9 @@ type Source interface {
 	// MACCounts yields the number of entries by VNI and origin.
 	MACCounts() map[MACCountKey]int
 	Neighbours() []NeighbourRow
-	Routes() []RouteRow
+	// Routes yields the routes of all VRFs. There may be a million of them.
+	Routes() iter.Seq[RouteRow]
+	VRFs() []VRFRow
 	Drops() []DropRow
 	Datapath() []DatapathRow
 	LearnRefused() []RefusedRow

@@ -55,7 +55,7 @@ func TestFields(t *testing.T) {
 		"/v1/macs":                 "age,mac,origin,port,vni",
 		"/v1/macs?vni=16777215":    "age,mac,origin,vni,vtep",
 		"/v1/neighbours":           "address,mac,origin,state,vni",
-		"/v1/routes":               "origin,prefix,vni,vrf",
+		"/v1/routes":               "kind,origin,prefix,vni,vrf",
 		"/v1/drops":                "count,direction,meaning,mend,reason",
 		"/v1/datapath":             "attached,interface,mode,reason",
 		"/v1/neighbours?vni=10010": "address,mac,origin,state,vni",

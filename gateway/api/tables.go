@@ -34,7 +34,7 @@ func WriteTable(ctx context.Context, w io.Writer, c *Client, name string, v View
 	case "macs":
 		return table(w, v, macColumns, Rows[MACRow](ctx, c, name, v.VNI), v.mac, "no MACs learned yet")
 	case "neighbours":
-		return table(w, v, neighbourColumns, Rows[NeighbourRow](ctx, c, name, v.VNI), v.neighbour, "no neighbours known: they are learned in a [[vni]] with suppress_arp = true")
+		return table(w, v, neighbourColumns, Rows[NeighbourRow](ctx, c, name, v.VNI), v.neighbour, "no neighbours known: they are learned in a [[vni]] with gateway, or with suppress_arp = true")
 	case "routes":
 		return table(w, v, routeColumns, Rows[RouteRow](ctx, c, name, v.VNI), v.route, "no routes: no VNI has vrf and gateway")
 	case "drops":
@@ -149,16 +149,20 @@ func (v View) mac(r MACRow) []string {
 	return []string{number(r.VNI), r.MAC, r.Port, r.VTEP, r.Origin, old}
 }
 
-var neighbourColumns = []column{{head: "VNI", right: true}, {head: "ADDRESS"}, {head: "MAC"}, {head: "STATE"}, {head: "ORIGIN"}}
+var neighbourColumns = []column{{head: "VNI", right: true}, {head: "VRF", optional: true}, {head: "ADDRESS"}, {head: "MAC"}, {head: "STATE"}, {head: "ORIGIN"}}
 
 func (v View) neighbour(r NeighbourRow) []string {
-	return []string{number(r.VNI), r.Address, r.MAC, r.State, r.Origin}
+	return []string{number(r.VNI), r.VRF, r.Address, r.MAC, r.State, r.Origin}
 }
 
 var routeColumns = []column{{head: "VRF"}, {head: "PREFIX"}, {head: "VNI", right: true}, {head: "VIA"}, {head: "ORIGIN"}}
 
 func (v View) route(r RouteRow) []string {
-	return []string{r.VRF, r.Prefix, numberOrNone(r.VNI), r.Via, r.Origin}
+	via := r.Via
+	if r.Kind == "blackhole" || r.Kind == "unreachable" {
+		via = r.Kind
+	}
+	return []string{r.VRF, r.Prefix, numberOrNone(r.VNI), via, r.Origin}
 }
 
 var datapathColumns = []column{{head: "INTERFACE"}, {head: "MODE"}, {head: "ATTACHED"}, {head: "REASON"}}

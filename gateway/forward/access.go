@@ -55,6 +55,9 @@ func (s *Snapshot) FromAccess(in PortID, f Input, now uint32) Verdict {
 		v.Shutdown = bpdu && p.BPDU == BPDUShutdown
 		return v.drop(ReservedDestination)
 	}
+	if !d.Gateway.IsZero() && s.toGateway(&v, d, f.Frame) {
+		return v
+	}
 	if m := s.hear(&v, d, f.Frame, now); s.suppress(&v, in, m, now) {
 		return v
 	}

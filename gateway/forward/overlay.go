@@ -75,6 +75,9 @@ func (s *Snapshot) FromOverlay(domain fdb.Domain, from VTEPID, tos uint8, f fram
 	if dst.IsReserved() && !bpdu {
 		return v.drop(ReservedDestination)
 	}
+	if !d.Gateway.IsZero() && s.toGateway(&v, d, f) {
+		return v
+	}
 	s.hear(&v, d, f, now)
 	if !dst.IsMulticast() {
 		if hop, ok := s.hop(domain, dst, now); ok {

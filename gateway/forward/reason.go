@@ -15,6 +15,7 @@ const (
 	SourceZero
 	SourceGateway
 	ReservedDestination
+	GatewayClaimed
 	StaticMoved
 	SamePort
 	SplitHorizon
@@ -35,7 +36,10 @@ const (
 	NoGateway
 	TTLExpired
 	NoRoute
+	Blackhole
 	Martian
+	SourceRouted
+	NotServed
 	NeighbourUnresolved
 	BadIPHeader
 	PortDown
@@ -58,6 +62,7 @@ var texts = [NumReasons]text{
 	SourceZero:          {"source_zero", "00:00:00:00:00:00 as source", "look for a faulty sender"},
 	SourceGateway:       {"source_gateway", "our own gateway MAC came in from outside", "look for a loop, or another gateway with the same MAC on this port"},
 	ReservedDestination: {"reserved_destination", "addressed to 01-80-C2-00-00-0X, or to CDP or PVST+: for the neighbour alone", "none; bpdu = \"tunnel\" carries spanning tree"},
+	GatewayClaimed:      {"gateway_claimed", "ARP or ND by which somebody else claims an address of the gateway's (RFC 5227 section 2.4)", "find the host that has the gateway's address: the log names its MAC"},
 	StaticMoved:         {"static_moved", "a MAC pinned by a static entry came from elsewhere", "correct the [[mac]] entry, or find who uses its address"},
 	SamePort:            {"same_port", "the destination is behind the port it came from", "none; the switch behind the port floods"},
 	SplitHorizon:        {"split_horizon", "from the overlay, for a MAC behind another VTEP", "none; full-mesh VTEPs reach each other directly"},
@@ -78,6 +83,9 @@ var texts = [NumReasons]text{
 	NoGateway:           {"no_gateway", "for the gateway MAC in a VNI that does not route", "give the VNI vrf and gateway"},
 	TTLExpired:          {"ttl_expired", "TTL or hop limit ran out", "look for a routing loop, or a traceroute"},
 	NoRoute:             {"no_route", "the VRF has no route", "add a [[vrf.route]]"},
+	Blackhole:           {"blackhole", "the route says that it is to be discarded", "none, or take the [[vrf.route]] with blackhole out"},
+	SourceRouted:        {"source_routed", "a packet that brings its own route (RFC 7126 section 4.3, RFC 5095)", "look for a misconfigured or hostile host"},
+	NotServed:           {"not_served", "for the gateway itself, which serves ARP, ND, echo and DHCP relay and nothing else", "none; traceroute to the gateway is answered by it"},
 	Martian:             {"martian", "a source or destination address that must not be routed", "look for a misconfigured host"},
 	NeighbourUnresolved: {"neighbour_unresolved", "the next hop does not answer ARP or ND", "see whether the host is up"},
 	BadIPHeader:         {"bad_ip_header", "an IP header that is malformed", "look for a faulty sender"},
@@ -142,11 +150,11 @@ func (r Reason) Occurs(d Direction) bool { return r < NumReasons && where[r]&(1<
 // control are there from the start, at zero, for dashboards to rely on.
 var where = [NumReasons]uint8{
 	TooShort: both, TaggedFrame: in, InnerVLAN: over, SourceMulticast: both, SourceZero: both, SourceGateway: both,
-	ReservedDestination: both, StaticMoved: both, SamePort: in, SplitHorizon: over, IsolatedPort: in,
+	ReservedDestination: both, StaticMoved: both, SamePort: in, SplitHorizon: over, IsolatedPort: in | routed,
 	UnknownVNI: over, VTEPNotAllowed: over, VTEPOnAccess: over, VXLANFlags: over, VXLANReserved: over,
 	OuterMalformed: over, OuterFragment: over, OuterChecksum: over, ECN: over,
-	TooBig: both, NoRemote: in, NoPort: over, PortDown: both, TxFailed: both, RxOverflow: both, RxUnreadable: in,
-	Storm: both, NoGateway: routed, TTLExpired: routed, NoRoute: routed, Martian: routed, NeighbourUnresolved: routed, BadIPHeader: routed,
+	NotServed: both | routed, TooBig: both | routed, NoRemote: in | routed, NoPort: over | routed, PortDown: both | routed, TxFailed: both | routed, RxOverflow: both | routed, RxUnreadable: in,
+	Storm: both, GatewayClaimed: both, NoGateway: routed, TTLExpired: routed, NoRoute: routed, Blackhole: routed, Martian: routed, SourceRouted: routed, NeighbourUnresolved: routed, BadIPHeader: routed,
 }
 
 const (

@@ -14,6 +14,7 @@ import (
 	"vxgw/l2/frame"
 	"vxgw/l2/neigh"
 	"vxgw/l2/port"
+	"vxgw/l3/nud"
 	"vxgw/l3/underlay"
 )
 
@@ -30,6 +31,10 @@ const (
 	MaxPorts = 4096
 	MaxVTEPs = 16384
 	MaxHops  = MaxPorts + MaxVTEPs
+
+	// OwnHop is where a packet of the gateway's own came from. The FDB has no
+	// such hop.
+	OwnHop fdb.Hop = MaxHops
 
 	NoPortID PortID = 0xffff // no port: the frame came from the overlay
 	NoVTEPID VTEPID = 0xffff // a VTEP that there was no room to number
@@ -85,7 +90,8 @@ type Domain struct {
 	Suppress bool       // answer ARP and ND for neighbours that are known
 	Anyone   bool       // any VTEP may send to this VNI
 	Allowed  AddrSet    // who may, unless Anyone
-	Gateway  frame.MAC  // ours; zero where the VNI has no gateway
+	Gateway  frame.MAC  // ours; zero where nothing is routed
+	IRB      *IRB       // nil: the VNI has no gateway
 
 	Traffic *counters.Traffic
 }
@@ -124,6 +130,11 @@ type Snapshot struct {
 
 	// Neighbours is who has which IP address, in the domains that suppress.
 	Neighbours *neigh.Table
+
+	// VRFs are the routing tables, and Hosts who has which IP address in the
+	// domains that are routed.
+	VRFs  []VRF
+	Hosts *nud.Table
 
 	// Access is the interfaces of the ports, by index: see IsAccess.
 	Access map[int]struct{}

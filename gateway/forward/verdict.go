@@ -11,17 +11,20 @@ type Kind uint8
 
 // The kinds of verdict.
 const (
-	Drop   Kind = iota // nothing leaves; Reason says why
-	ToPort             // one copy, to Port
-	ToVTEP             // one encapsulated copy, to VTEP
-	Flood              // a copy to each port and VTEP of the domain
-	Answer             // nothing leaves; the sender hears who has the address it asks for
+	Drop     Kind = iota // nothing leaves; Reason says why
+	ToPort               // one copy, to Port
+	ToVTEP               // one encapsulated copy, to VTEP
+	Flood                // a copy to each port and VTEP of the domain
+	Answer               // nothing leaves; the sender hears who has the address it asks for
+	ToRouter             // it is for the gateway's MAC: Snapshot.Route decides
+	Local                // it is for the gateway itself: ARP, ND, DHCP, an echo
+	Hold                 // it was to be routed, and waits for its neighbour's MAC
 	NumKinds
 )
 
 // String returns the kind's stable name.
 func (k Kind) String() string {
-	return [...]string{"drop", "port", "vtep", "flood", "answer", "invalid"}[min(k, NumKinds)]
+	return [...]string{"drop", "port", "vtep", "flood", "answer", "route", "local", "hold", "invalid"}[min(k, NumKinds)]
 }
 
 // Verdict is the decision on one frame. It is a value: nothing has been done.
@@ -54,6 +57,11 @@ type Verdict struct {
 
 	// Heard is what the frame tells of who has which address.
 	Heard neigh.News
+
+	// Heed says that the frame is ARP or ND which the gateway's own neighbours
+	// are learned from, Reply that it asks for an address of the gateway's, and
+	// Solicits that it asks for routers.
+	Heed, Reply, Solicits bool
 
 	// MTU, when not 0, is the longest IP packet that a path takes which the
 	// frame, or a copy of it, is too big for: its sender is told (RFC 1191,

@@ -30,7 +30,9 @@ func (t *Tables) Apply(cfg *config.Config) error {
 	}
 	a.s.Strict = cfg.Underlay.Strict
 	a.applyVTEPs()
+	a.numberVRFs()
 	a.applyVNIs()
+	a.applyVRFs()
 	a.applyPorts()
 	t.publish(&a.s)
 	t.forget(&a.gone)
@@ -44,6 +46,8 @@ type applier struct {
 	cfg    *config.Config
 	s      forward.Snapshot
 	static map[addr]struct{} // the VTEPs that cfg names
+
+	anyRouted bool // a VNI of cfg is routed
 
 	gone gone // what the new configuration no longer has
 }
@@ -66,7 +70,7 @@ func staticVTEPs(cfg *config.Config) map[addr]struct{} {
 // bounds asks whether there are numbers enough, before any is given out. What
 // leaves the configuration still has its number while it does.
 func (a *applier) bounds() error {
-	vteps, vnis, ports := 0, 0, 0
+	vteps, vnis, ports, vrfs := 0, 0, 0, 0
 	for to := range a.static {
 		vteps += a.vteps.missing(to)
 	}
@@ -76,7 +80,12 @@ func (a *applier) bounds() error {
 	for i := range a.cfg.Ports {
 		ports += a.ports.missing(a.cfg.Ports[i].Interface)
 	}
+	for i := range a.cfg.VRFs {
+		vrfs += a.vrfs.missing(a.cfg.VRFs[i].Name)
+	}
 	switch {
+	case vrfs > a.vrfs.left():
+		return full("VRFs", maxVRFs)
 	case vteps > a.vteps.left():
 		return full("VTEPs", forward.MaxVTEPs)
 	case vnis > a.domains.left():
@@ -119,6 +128,7 @@ func (a *applier) applyVNIs() {
 		a.s.VNIs[v.ID] = fdb.Domain(id)
 		a.fdb.SetDomain(fdb.Domain(id), v.MACLimit, uint32(v.Ageing/time.Second))
 		a.applySuppress(fdb.Domain(id), v, share)
+		a.applyHosts(fdb.Domain(id), v)
 		if !fresh {
 			a.noLonger(fdb.Domain(id), &was, &a.s.Domains[id])
 		}
@@ -128,6 +138,7 @@ func (a *applier) applyVNIs() {
 			a.s.Domains[id] = forward.Domain{Traffic: old.Domains[id].Traffic}
 			a.domains.drop(vni)
 			a.neighbours.SetDomain(id, 0)
+			a.setHosts(id, 0)
 			set(&a.gone.mute, id)
 			a.gone.domain(id)
 		}
@@ -166,7 +177,8 @@ func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
 		Suppress: v.SuppressARP,
 		Anyone:   v.AllowedVTEPs == nil,
 		Allowed:  forward.NewAddrSet(v.AllowedVTEPs),
-		Gateway:  v.GatewayMAC,
+		Gateway:  a.gatewayMAC(v),
+		IRB:      a.irb(v, was.IRB),
 		Group:    v.Group,
 		Traffic:  traffic(was.Traffic),
 	}

@@ -13,6 +13,7 @@ import (
 	"vxgw/l2/fdb"
 	"vxgw/l2/neigh"
 	"vxgw/l2/port"
+	"vxgw/l3/nud"
 	"vxgw/l3/underlay"
 )
 
@@ -21,15 +22,18 @@ type Tables struct {
 	// Set once.
 	fdb        *fdb.Table
 	neighbours *neigh.Table
+	hosts      *nud.Table
 	index      *vtepIndex
 
 	snap    atomic.Pointer[forward.Snapshot]
-	crowded atomic.Bool // no number is left for another learned VTEP
+	orphans atomic.Uint64 // see Orphans
+	crowded atomic.Bool   // no number is left for another learned VTEP
 
 	mu       sync.Mutex // guards everything below
 	ports    slots[string]
 	domains  slots[uint32]
 	vteps    slots[addr]
+	vrfs     slots[string]
 	pinned   map[macKey]struct{}     // static FDB entries in force
 	static   map[addr]struct{}       // VTEPs that the configuration names
 	quiet    map[forward.VTEPID]idle // learned VTEPs on their way out
@@ -45,15 +49,17 @@ func New(cfg *config.Config) (*Tables, error) {
 		index: newVTEPIndex(),
 
 		neighbours: neigh.New(),
+		hosts:      nud.New(),
 
 		ports:   newSlots[string](forward.MaxPorts),
 		domains: newSlots[uint32](maxDomains),
 		vteps:   newSlots[addr](forward.MaxVTEPs),
+		vrfs:    newSlots[string](maxVRFs),
 		pinned:  make(map[macKey]struct{}),
 		static:  make(map[addr]struct{}),
 		quiet:   make(map[forward.VTEPID]idle),
 	}
-	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Neighbours: t.neighbours, Local: cfg.Underlay.Address})
+	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Neighbours: t.neighbours, Hosts: t.hosts, Local: cfg.Underlay.Address})
 	return t, t.Apply(cfg)
 }
 

@@ -33,7 +33,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("nothing is said, and yet %+v", m)
 		case m.Says == Nothing:
 			return
-		case !isHost(m.Subject):
+		case !IsHost(m.Subject):
 			t.Fatalf("no host has %v", m.Subject)
 		case m.MAC != fr.Src() && !(m.Says == Doubts && m.MAC == frame.MAC{}):
 			t.Fatalf("from %v: %+v", fr.Src(), m)
@@ -43,7 +43,7 @@ func FuzzRead(f *testing.F) {
 		if !m.Asks.IsValid() {
 			return
 		}
-		if m.Says == Doubts || !fr.Dst().IsMulticast() || !isHost(m.Asks) || m.Asks == m.Subject {
+		if m.Says == Doubts || !fr.Dst().IsMulticast() || !IsHost(m.Asks) || m.Asks == m.Subject {
 			t.Fatalf("to %v: %+v", fr.Dst(), m)
 		}
 		checkAnswer(t, fr, m)

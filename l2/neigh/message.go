@@ -65,11 +65,11 @@ func readARP(f frame.Frame, a ARP) Message {
 		return Message{}
 	case op == ARPRequest && sender.IsUnspecified():
 		return doubt(target, f.Src())
-	case !isHost(sender):
+	case !IsHost(sender):
 		return Message{}
 	}
 	m := claim(Claims, sender, a.SenderMAC(), f)
-	if op == ARPRequest && m.Says == Claims && f.Dst() == frame.Broadcast && isHost(target) && target != sender {
+	if op == ARPRequest && m.Says == Claims && f.Dst() == frame.Broadcast && IsHost(target) && target != sender {
 		m.Asks = target
 	}
 	return m
@@ -80,7 +80,7 @@ func readND(f frame.Frame, p ND) Message {
 		return readSolicitation(f, p)
 	}
 	target := p.Target()
-	if !isHost(target) {
+	if !IsHost(target) {
 		return Message{}
 	}
 	says := Confirms
@@ -105,18 +105,18 @@ func readSolicitation(f frame.Frame, p ND) Message {
 		return doubt(target, f.Src())
 	}
 	mac, named := p.SourceMAC()
-	if !named || !isHost(src) {
+	if !named || !IsHost(src) {
 		return Message{}
 	}
 	m := claim(Confirms, src, mac, f)
-	if m.Says == Confirms && f.Dst().IsMulticast() && p.toSolicitedNode() && isHost(target) && target != src {
+	if m.Says == Confirms && f.Dst().IsMulticast() && p.toSolicitedNode() && IsHost(target) && target != src {
 		m.Asks = target
 	}
 	return m
 }
 
 func doubt(subject netip.Addr, mac frame.MAC) Message {
-	if !isHost(subject) {
+	if !IsHost(subject) {
 		return Message{}
 	}
 	return Message{Says: Doubts, Subject: subject, MAC: mac}
@@ -132,10 +132,10 @@ func claim(says Says, subject netip.Addr, mac frame.MAC, f frame.Frame) Message 
 	return Message{Says: says, Subject: subject, MAC: mac}
 }
 
-// isHost reports whether one station can have the address on a link: not in 0/8,
+// IsHost reports whether one station can have the address on a link: not in 0/8,
 // 127/8, 224/4 and 255.255.255.255 (RFC 1122 section 3.2.1.3), nor ::, ::1,
 // ff00::/8 and ::ffff:0:0/96 (RFC 4291 sections 2.4 and 2.5.5.2).
-func isHost(a netip.Addr) bool {
+func IsHost(a netip.Addr) bool {
 	if a.Is4() {
 		b := a.As4()
 		return b[0] != 0 && b[0] != 127 && b[0]>>4 != 0xe && binary.BigEndian.Uint32(b[:]) != 0xffffffff

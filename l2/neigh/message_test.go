@@ -143,6 +143,9 @@ func TestReadND(t *testing.T) {
 		{"duplicate address detection", dad(as), Message{Says: Doubts, Subject: there6, MAC: here}},
 		{"with a nonce", dad(func(n *packet.ND) { n.Options = nonce }), Message{Says: Doubts, Subject: there6, MAC: here}},
 		{"from nobody, with a source option", dad(func(n *packet.ND) { n.Options = packet.LinkLayer(1, here) }), Message{}},
+		{"from nobody, with a source option of 16 bytes", dad(func(n *packet.ND) {
+			n.Options = append([]byte{1, 2}, append(here[:], make([]byte, 8)...)...)
+		}), Message{}},
 		{"from nobody, to a station", dad(func(n *packet.ND) { n.Dst = there6 }), Message{}},
 		{"from nobody, to another's group", dad(func(n *packet.ND) { n.Dst = packet.SolicitedNode(here6) }), Message{}},
 

@@ -86,16 +86,17 @@ func (p ND) solicitationOK() bool {
 	if !p.Src().IsUnspecified() {
 		return true
 	}
-	_, named := p.SourceMAC()
-	return !named && p.toSolicitedNode()
+	return !hasOption(p[ipv6Len+ndLen:], optionSource) && p.toSolicitedNode()
 }
 
 // advertisementOK: one to a group answers nobody.
 func (p ND) advertisementOK() bool { return !p.Dst().IsMulticast() || !p.has(flagSolicited) }
 
 // optionsOK reports whether the options fill the packet, none of them empty.
-func (p ND) optionsOK() bool {
-	for o := p[ipv6Len+ndLen:]; len(o) > 0; {
+func (p ND) optionsOK() bool { return optionsOK(p[ipv6Len+ndLen:]) }
+
+func optionsOK(o []byte) bool {
+	for len(o) > 0 {
 		if len(o) < 2 || o[1] == 0 || int(o[1])*8 > len(o) {
 			return false
 		}
@@ -161,12 +162,29 @@ func (p ND) TargetMAC() (frame.MAC, bool) { return p.linkLayer(optionTarget) }
 
 // linkLayer returns the first option of a type.
 func (p ND) linkLayer(option uint8) (frame.MAC, bool) {
-	for o := p[ipv6Len+ndLen:]; len(o) > 0; o = o[int(o[1])*8:] {
-		if o[0] == option {
-			return frame.MAC(o[2:8]), o[1] == 1
+	return linkLayer(p[ipv6Len+ndLen:], option)
+}
+
+func linkLayer(o []byte, option uint8) (frame.MAC, bool) {
+	for ; len(o) > 0; o = o[int(o[1])*8:] {
+		switch {
+		case o[0] == option && o[1] == linkLayerLen/8:
+			return frame.MAC(o[2:8]), true
+		case o[0] == option:
+			return frame.MAC{}, false
 		}
 	}
 	return frame.MAC{}, false
+}
+
+// hasOption reports whether there is an option of a type, of whatever length.
+func hasOption(o []byte, option uint8) bool {
+	for ; len(o) > 0; o = o[int(o[1])*8:] {
+		if o[0] == option {
+			return true
+		}
+	}
+	return false
 }
 
 // toSolicitedNode reports whether the packet is addressed to the group that
@@ -191,21 +209,13 @@ func PutAdvertisement(dst []byte, req frame.Frame, mac frame.MAC, router bool) i
 	}
 	putEthernet(dst, req.Src(), mac, frame.TypeIPv6)
 	p := ND(dst[frame.HeaderLen:AdvertisementLen])
-	clear(p)
-	p[0], p[1] = 6<<4|ndTrafficClass>>4, ndTrafficClass<<4&0xff
-	binary.BigEndian.PutUint16(p[4:6], ndLen+linkLayerLen)
-	p[6], p[7] = icmpv6, ndHopLimit
-	copy(p[8:24], q[ipv6Len+8:ipv6Len+24])
-	copy(p[24:40], q[8:24])
+	p.begin(q.Target(), q.Src())
 	flags := uint32(flagSolicited | flagOverride)
 	if router {
 		flags |= flagRouter
 	}
 	p[ipv6Len] = advertisement
 	binary.BigEndian.PutUint32(p[ipv6Len+4:], flags)
-	copy(p[ipv6Len+8:], q[ipv6Len+8:ipv6Len+24])
-	p[ipv6Len+24], p[ipv6Len+25] = optionTarget, 1
-	copy(p[ipv6Len+26:], mac[:])
-	binary.BigEndian.PutUint16(p[ipv6Len+2:], ^p.sum())
+	p.finish(q.Target(), optionTarget, mac)
 	return AdvertisementLen
 }

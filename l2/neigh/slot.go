@@ -10,7 +10,7 @@ import (
 )
 
 // key is a domain and an address. An IPv4 address is written as IPv6 has it,
-// ::ffff:a.b.c.d, which is no address of its own (see isHost).
+// ::ffff:a.b.c.d, which is no address of its own (see IsHost).
 type key struct {
 	hi, lo uint64
 	domain fdb.Domain

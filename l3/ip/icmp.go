@@ -8,10 +8,12 @@ const ICMPHeaderLen = 8
 
 // Types and codes of ICMP (RFC 792, RFC 1191 section 4).
 const (
+	ICMPEchoReply         = 0
 	ICMPUnreachable       = 3
 	ICMPCodeFragmentation = 4 // fragmentation needed and DF set
 	ICMPSourceQuench      = 4
 	ICMPRedirect          = 5
+	ICMPEcho              = 8
 	ICMPTimeExceeded      = 11
 	ICMPParameterProblem  = 12
 )
@@ -19,9 +21,14 @@ const (
 // Types of ICMPv6 (RFC 4443 section 2.1, RFC 4861 section 4.5). Those below 128
 // are errors.
 const (
-	ICMPv6PacketTooBig = 2
-	ICMPv6FirstInfo    = 128
-	ICMPv6Redirect     = 137
+	ICMPv6Unreachable      = 1
+	ICMPv6PacketTooBig     = 2
+	ICMPv6TimeExceeded     = 3
+	ICMPv6ParameterProblem = 4
+	ICMPv6FirstInfo        = 128
+	ICMPv6Echo             = 128
+	ICMPv6EchoReply        = 129
+	ICMPv6Redirect         = 137
 )
 
 // ICMP is a view over an ICMP or ICMPv6 message, ICMPHeaderLen bytes at least.

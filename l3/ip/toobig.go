@@ -51,12 +51,12 @@ func TooBig(dst, f []byte, mtu int) int {
 	case frame.TypeIPv4:
 		if h, ok := ParseIPv4(in.Payload()); ok && mayAnswerIPv4(h, mtu) {
 			turnEthernet(dst, f)
-			return frame.HeaderLen + fragmentationNeeded(dst[frame.HeaderLen:], h, mtu)
+			return frame.HeaderLen + putError4(dst[frame.HeaderLen:], h, messages4[FragmentationNeeded], errorField(FragmentationNeeded, mtu), [4]byte(h[16:20]))
 		}
 	case frame.TypeIPv6:
 		if h, ok := ParseIPv6(in.Payload()); ok && mayAnswerIPv6(h, mtu) {
 			turnEthernet(dst, f)
-			return frame.HeaderLen + packetTooBig(dst[frame.HeaderLen:], h, mtu)
+			return frame.HeaderLen + putError6(dst[frame.HeaderLen:], h, messages6[FragmentationNeeded], uint32(mtu), [16]byte(h[24:40]))
 		}
 	}
 	return 0
@@ -79,28 +79,14 @@ func mayAnswerIPv4(h IPv4, mtu int) bool {
 	if mtu < minMTU || len(h) <= mtu || !h.ChecksumOK() {
 		return false
 	}
-	if !h.DontFragment() || h.FragmentOffset() != 0 {
-		return false
-	}
-	if !isUnicast4(h[12:16]) || !isUnicast4(h[16:20]) {
-		return false
-	}
-	return h.Protocol() != ProtoICMP || len(h.Payload()) > 0 && !isICMPError(h.Payload()[0])
+	return h.DontFragment() && mayTell4(h)
 }
 
 func mayAnswerIPv6(h IPv6, mtu int) bool {
 	if mtu < IPv6MinMTU || len(h) <= mtu {
 		return false
 	}
-	if !isUnicast6(h[8:24]) || !isUnicast6(h[24:40]) {
-		return false
-	}
-	// A chain that cannot be followed may hide an ICMPv6 error.
-	u, ok := h.Upper()
-	if !ok || u.FragmentOffset != 0 {
-		return false
-	}
-	return u.Proto != ProtoICMPv6 || u.Off < len(h) && !isICMPv6Error(h[u.Off])
+	return mayTell6(h)
 }
 
 // isUnicast4 reports whether a host can have the address: none of 0/8, 127/8,
@@ -114,31 +100,4 @@ func isUnicast4(a []byte) bool {
 func isUnicast6(a []byte) bool {
 	high, low := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:16])
 	return a[0] != 0xff && (high != 0 || low > 1)
-}
-
-// fragmentationNeeded writes the whole IPv4 packet and returns its length.
-func fragmentationNeeded(dst []byte, h IPv4, mtu int) int {
-	const head = IPv4HeaderLen + ICMPHeaderLen
-	n := head + copy(dst[head:icmpMaxLen], h)
-	// The field has 16 bits, and so does every length that exceeds mtu.
-	ICMP(dst[IPv4HeaderLen:n]).encode(ICMPUnreachable, ICMPCodeFragmentation, uint32(mtu), 0)
-	IPv4(dst).Encode(IPv4Fields{
-		TOS: icmpTOS, TotalLen: n, DontFragment: true, TTL: icmpTTL, Protocol: ProtoICMP,
-		Src: [4]byte(h[16:20]), Dst: [4]byte(h[12:16]),
-	})
-	return n
-}
-
-// packetTooBig writes the whole IPv6 packet and returns its length.
-func packetTooBig(dst []byte, h IPv6, mtu int) int {
-	const head = IPv6HeaderLen + ICMPHeaderLen
-	n := head + copy(dst[head:IPv6MinMTU], h)
-	out := IPv6(dst[:n])
-	out.Encode(IPv6Fields{
-		TrafficClass: icmpTOS, PayloadLen: n - IPv6HeaderLen, NextHeader: ProtoICMPv6, HopLimit: icmpTTL,
-		Src: [16]byte(h[24:40]), Dst: [16]byte(h[8:24]),
-	})
-	msg := ICMP(out.Payload())
-	msg.encode(ICMPv6PacketTooBig, 0, uint32(mtu), out.PseudoSum(ProtoICMPv6, len(msg)))
-	return n
 }

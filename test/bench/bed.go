@@ -19,9 +19,19 @@ type spec struct {
 	// them, and h1 and h2 can talk. Otherwise the wires take a generator's
 	// frames, and what reaches h1 and the peer is dropped.
 	hosts bool
+
+	// routed has the hosts send to the device's own MAC, which routes from the VNI
+	// back into it: the way is that of bridged frames, and only the work differs.
+	routed bool
 }
 
-func (s spec) String() string { return fmt.Sprintf("%d VNIs, %d MACs each", s.vnis, s.macs) }
+func (s spec) String() string {
+	text := fmt.Sprintf("%d VNIs, %d MACs each", s.vnis, s.macs)
+	if s.routed {
+		text += ", routed"
+	}
+	return text
+}
 
 // bed is a device at work between two hosts:
 //
@@ -154,7 +164,7 @@ func (b *bed) start(ctx context.Context, d device) error {
 		return err
 	}
 	began := time.Now()
-	b.under, err = d.Start(ctx, site{ns: b.gw, local: gwVTEP, remote: peerVTEP, vnis: b.vnis, macs: b.macs})
+	b.under, err = d.Start(ctx, site{ns: b.gw, local: gwVTEP, remote: peerVTEP, vnis: b.vnis, macs: b.macs, routed: b.routed})
 	if err == nil {
 		err = p.run(ctx)
 	}
@@ -167,6 +177,11 @@ func (b *bed) start(ctx context.Context, d device) error {
 func (b *bed) ready(ctx context.Context) error {
 	if b.hosts {
 		return b.greet(ctx)
+	}
+	if b.routed {
+		if err := b.introduce(ctx); err != nil {
+			return err
+		}
 	}
 	if err := b.teach(ctx); err != nil {
 		return err
@@ -192,6 +207,18 @@ func (b *bed) greet(ctx context.Context) error {
 		err = fmt.Errorf("h1 pings h2: %d of %d answered", n, count)
 	}
 	return err
+}
+
+// introduce has the hosts ping the router, which so knows of them. What it knows
+// lasts for some ten seconds without an answer: what is dropped behind it is its
+// own questions too.
+func (b *bed) introduce(ctx context.Context) error {
+	for _, h := range []*netns.NS{b.h1, b.h2} {
+		if n, err := h.Ping(ctx, routerAddr, 2, netns.PingOptions{}); err != nil || n == 0 {
+			return errors.Join(fmt.Errorf("%v does not reach the router", h), err)
+		}
+	}
+	return nil
 }
 
 // close takes everything away.

@@ -54,7 +54,13 @@ func configuration(s site, socket string) string {
 		if s.macs > 1 {
 			fmt.Fprintf(&b, "mac_limit = %d\n", s.macs+1)
 		}
+		if s.routed {
+			fmt.Fprintf(&b, "vrf = \"bench\"\ngateway = [\"%v/24\"]\ngateway_mac = %q\n", routerAddr, routerMAC)
+		}
 		fmt.Fprintf(&b, "\n[[port]]\ninterface = %q\nvni = %d\n", access(i), firstVNI+i)
+	}
+	if s.routed {
+		b.WriteString("\n[[vrf]]\nname = \"bench\"\n")
 	}
 	fmt.Fprintf(&b, "\n[api]\nsocket = %q\nhttp = \"\"\n", socket)
 	return b.String()

@@ -33,6 +33,15 @@ func (kernel) Start(ctx context.Context, s site) (running, error) {
 			fmt.Sprintf("link set %s up", bridge),
 		)
 	}
+	if s.routed {
+		commands = append(commands,
+			fmt.Sprintf("link set br0 address %v", routerMAC), fmt.Sprintf("addr add %v/24 dev br0", routerAddr))
+		for key, value := range map[string]string{"ipv4/ip_forward": "1", "ipv4/conf/all/send_redirects": "0", "ipv4/conf/default/send_redirects": "0"} {
+			if err := s.ns.Sysctl(key, value); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return kernelVTEP{s.ns}, ip(ctx, s.ns, commands)
 }
 

@@ -22,6 +22,10 @@ var (
 	h2MAC   = frame.MAC{2, 1, 0, 0, 0, 0} // and the remote MACs from here on
 	gwMAC   = frame.MAC{2, 0, 0, 0, 0xf0, 1}
 	peerMAC = frame.MAC{2, 0, 0, 0, 0xf0, 2}
+
+	// routerAddr and routerMAC are the device's, where it routes.
+	routerAddr = netip.MustParseAddr("198.51.100.254")
+	routerMAC  = frame.MAC{0, 0, 0x5e, 0, 1, 1}
 )
 
 const (
@@ -54,7 +58,8 @@ type site struct {
 	ns            *netns.NS
 	local, remote netip.Addr // VTEPs
 	vnis          int
-	macs          int // addresses that there has to be room for, in each VNI
+	macs          int  // addresses that there has to be room for, in each VNI
+	routed        bool // the device has routerAddr in the first VNI, and routes
 }
 
 // ip has ip(8) carry out many commands at once.

@@ -47,10 +47,12 @@ type flow struct {
 func (b *bed) encap(m mix) flow {
 	s := load.Stream{Devices: each(b.vnis, hostDev), Train: train, Fields: []load.Field{
 		sourcePort(0),
-		{Offset: 2, Size: 4, Count: uint32(b.macs)}, // the destination's last bytes
 	}}
+	if b.macs > 1 {
+		s.Fields = append(s.Fields, load.Field{Offset: 2, Size: 4, Count: uint32(b.macs)}) // the destination's last bytes
+	}
 	for _, n := range m {
-		s.Frames = append(s.Frames, inner(h2MAC, h1MAC, h1Addr, h2Addr, n))
+		s.Frames = append(s.Frames, inner(b.by(h2MAC), h1MAC, h1Addr, h2Addr, n))
 	}
 	return flow{b.h1, s, each(b.vnis, access), []string{underlay}}
 }
@@ -61,12 +63,22 @@ func (b *bed) decap(m mix) flow {
 		sourcePort(0),
 		sourcePort(outerLen),
 		{Offset: vniOffset, Size: 4, Shift: 8, First: firstVNI, Count: uint32(b.vnis), Train: train},
-		{Offset: outerLen + 8, Size: 4, Count: uint32(b.macs)}, // the source's last bytes
 	}}
+	if b.macs > 1 {
+		s.Fields = append(s.Fields, load.Field{Offset: outerLen + 8, Size: 4, Count: uint32(b.macs)}) // the source's last bytes
+	}
 	for _, n := range m {
-		s.Frames = append(s.Frames, outer(inner(h1MAC, h2MAC, h2Addr, h1Addr, n)))
+		s.Frames = append(s.Frames, outer(inner(b.by(h1MAC), h2MAC, h2Addr, h1Addr, n)))
 	}
 	return flow{b.peer, s, []string{underlay}, each(b.vnis, access)}
+}
+
+// by is where a frame for a station is addressed to: the router where there is one.
+func (b *bed) by(station frame.MAC) frame.MAC {
+	if b.routed {
+		return routerMAC
+	}
+	return station
 }
 
 // sourcePort tells flows apart, in the UDP header of the frame at an offset.

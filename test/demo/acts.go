@@ -208,7 +208,11 @@ func (s *show) dropped(ctx context.Context, reason, direction string) error {
 
 // learned prints what an operator sees.
 func (s *show) learned(ctx context.Context) error {
-	for _, what := range []string{"ports", "vteps", "macs", "drops"} {
+	return s.tables(ctx, "ports", "vteps", "macs", "drops")
+}
+
+func (s *show) tables(ctx context.Context, names ...string) error {
+	for _, what := range names {
 		s.title("$ vxgw show " + what)
 		out, err := s.gw.Command(ctx, s.binary, "show", what, "--socket", s.socket).CombinedOutput()
 		if err != nil {

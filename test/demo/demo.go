@@ -25,6 +25,7 @@ type show struct {
 	out    io.Writer
 	binary string // the vxgw to run
 	dir    string // configuration, socket
+	file   string // the configuration
 	socket string
 	client *api.Client
 	daemon *netns.Cmd
@@ -44,7 +45,7 @@ func Run(ctx context.Context, out io.Writer, binary string) (err error) {
 		}
 		err = errors.Join(err, ended)
 	}()
-	for _, act := range []func(context.Context) error{s.begin, s.traffic, s.refusals, s.learned} {
+	for _, act := range []func(context.Context) error{s.begin, s.traffic, s.refusals, s.learned, s.routes} {
 		if err := act(ctx); err != nil {
 			if ctx.Err() != nil {
 				return errors.New("interrupted")
@@ -68,15 +69,14 @@ func (s *show) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.dir, s.socket = dir, filepath.Join(dir, "control.sock")
-	file := filepath.Join(dir, "vxgw.toml")
+	s.dir, s.socket, s.file = dir, filepath.Join(dir, "control.sock"), filepath.Join(dir, "vxgw.toml")
 	text := configuration(s.socket)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(s.file, []byte(text), 0o644); err != nil {
 		return err
 	}
 	s.title("Configuration")
 	s.print("%s", indent(text))
-	s.daemon = s.gw.Command(context.WithoutCancel(ctx), s.binary, "run", "-c", file)
+	s.daemon = s.gw.Command(context.WithoutCancel(ctx), s.binary, "run", "-c", s.file)
 	s.daemon.Stdout, s.daemon.Stderr = &s.log, &s.log
 	// A gateway of its own process group is not hit by the terminal's Ctrl-C:
 	// it is stopped in good order by end.
@@ -85,11 +85,11 @@ func (s *show) begin(ctx context.Context) error {
 		return fmt.Errorf("start the gateway: %w", err)
 	}
 	s.client = api.NewClient(s.socket)
-	return s.until(ctx, "the gateway forwards", s.forwards)
+	return s.until(ctx, "the gateway forwards", func(ctx context.Context) (bool, error) { return s.carries(ctx, 1) })
 }
 
-// forwards reports whether the port is up and the VTEP has its sockets.
-func (s *show) forwards(ctx context.Context) (bool, error) {
+// carries reports whether so many ports are up and the VTEP has its sockets.
+func (s *show) carries(ctx context.Context, want int) (bool, error) {
 	ports := 0
 	for p, err := range api.Rows[api.PortRow](ctx, s.client, "ports", 0) {
 		if err != nil {
@@ -108,7 +108,7 @@ func (s *show) forwards(ctx context.Context) (bool, error) {
 			attached++
 		}
 	}
-	return ports == 1 && attached == 2, nil
+	return ports == want && attached == want+1, nil
 }
 
 // until polls ok until it reports true. Its error is only told of when time is

@@ -59,6 +59,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		"kernel VTEP", "ping h1 -> h2      5 of 5", "ping h2 -> h1      5 of 5", "same SHA-256: true",
 		"Dropped: tagged_frame (access) 1", "Dropped: inner_vlan (overlay) 1", "02:00:00:00:01:02", "$ vxgw show drops",
+		"ping h1 -> h3      5 of 5", "h1 asks 203.0.113.3 who it is:  \"red\"", "b1 asks 203.0.113.3 who it is:  \"blue\"", "$ vxgw show routes",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not shown in\n%s", want, &out)

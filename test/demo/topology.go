@@ -1,6 +1,7 @@
 // Package demo shows a gateway at work: two hosts, the gateway and a Linux
 // kernel VTEP in network namespaces of their own, real traffic between them,
-// two frames that are refused, and everything taken away again.
+// two frames that are refused, routing between the networks of two tenants, and
+// everything taken away again.
 package demo
 
 import (
@@ -45,7 +46,7 @@ const picture = `
 `
 
 // topology is the namespaces of the demo.
-type topology struct{ h1, gw, vtep, h2 *netns.NS }
+type topology struct{ h1, gw, vtep, h2, h3, b1, b3 *netns.NS }
 
 // build makes the namespaces and wires; what was made is in the topology also
 // when there is an error, for close.
@@ -88,7 +89,7 @@ func first(fs ...func() error) error {
 
 func (t *topology) close() error {
 	var errs []error
-	for _, n := range []*netns.NS{t.h1, t.h2, t.vtep, t.gw} {
+	for _, n := range []*netns.NS{t.h1, t.h2, t.h3, t.b1, t.b3, t.vtep, t.gw} {
 		if n != nil {
 			errs = append(errs, n.Close())
 		}

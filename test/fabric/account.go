@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 
@@ -34,7 +35,7 @@ const maxSegment = 2000
 // went into a gateway as it is, or else the segments that a gateway has joined.
 func (n *Net) carried(f portmem.Frame) traffic {
 	n.mu.Lock()
-	whole := n.long[string(f.Bytes)]
+	whole := n.long[wholeKey(f.Bytes)]
 	n.mu.Unlock()
 	if f.Offload.GSO == frame.GSONone || whole {
 		return traffic{1, uint64(len(f.Bytes))}
@@ -45,6 +46,23 @@ func (n *Net) carried(f portmem.Frame) traffic {
 	payload := uint64(len(f.Bytes)) - headers
 	k := (payload + size - 1) / size
 	return traffic{k, payload + k*headers}
+}
+
+// wholeKey tells super-frames apart that went into a gateway, however they come out:
+// it leaves out what routing changes.
+func wholeKey(f []byte) string {
+	b := bytes.Clone(f)
+	if len(b) < 14+20 {
+		return string(b)
+	}
+	clear(b[:12])
+	switch frame.Frame(f).Type() {
+	case frame.TypeIPv4:
+		b[14+8], b[14+10], b[14+11] = 0, 0, 0
+	case frame.TypeIPv6:
+		b[14+7] = 0
+	}
+	return string(b)
 }
 
 func newWireCount() wireCount {
@@ -86,6 +104,9 @@ func (n *Net) checkVerdicts(g *Gateway, accounts []gateway.Account) {
 		read[forward.Access] += k
 	}
 	g.mu.Unlock()
+	for _, d := range []forward.Direction{forward.Access, forward.Overlay} {
+		read[forward.Route] += accounts[d].Routed
+	}
 	for _, a := range accounts {
 		if a.Frames() != read[a.Direction] {
 			n.T.Errorf("%s read %d frames (%s) and counts %d verdicts: %+v", g.Name(), read[a.Direction], a.Direction, a.Frames(), a)

@@ -12,6 +12,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
 	portmem "vxgw/l2/port/mem"
+	"vxgw/l3/ip"
 	underlay "vxgw/l3/underlay/mem"
 )
 
@@ -129,8 +130,15 @@ func (a *answer) said() string {
 // named and not seen.
 func (r *Result) happened(a *answer, dir forward.Direction) string {
 	g := a.gw
-	dropped, lost := r.delta(g, int(dir))
 	before, after := r.before[g].accounts[dir], r.after[g].accounts[dir]
+	if after.Routed > before.Routed {
+		dir = forward.Route
+		before, after = r.before[g].accounts[dir], r.after[g].accounts[dir]
+	}
+	if n := r.after[g].accounts[forward.Route].Released - r.before[g].accounts[forward.Route].Released; n > 0 {
+		return a.said() // frames came out that waited before
+	}
+	dropped, lost := r.delta(g, int(dir))
 	verdict, reason := "?", ""
 	switch {
 	case after.Frames()-before.Frames() != 1:
@@ -144,8 +152,15 @@ func (r *Result) happened(a *answer, dir forward.Direction) string {
 		verdict = "flood"
 	case after.Suppressed > before.Suppressed:
 		verdict = "answer"
+	case after.Local > before.Local:
+		verdict = "local"
+	case after.Held > before.Held:
+		verdict = "hold"
 	default:
 		verdict = "forward"
+	}
+	if dir == forward.Route && verdict == "drop" || verdict == "local" || verdict == "hold" || dropped[forward.GatewayClaimed] > 0 {
+		return fmt.Sprintf("%s %s []", verdict, reason) // what comes out is the gateway's own
 	}
 	answers := int(after.Answered - before.Answered)
 	copies := r.copiesOf(g, answers)
@@ -166,17 +181,27 @@ func (r *Result) copiesOf(g *Gateway, answers int) (copies []string) {
 			case gw != g.Name():
 			case answers > 0 && !bytes.Equal(f.Bytes, r.Sent):
 				answers--
+			case r.advertised(f.Bytes):
 			default:
 				copies = append(copies, "port "+port)
 			}
 		}
 	}
 	for _, w := range r.Wires {
-		if w.From == g.Addr() {
+		if w.From == g.Addr() && !r.advertised(w.Payload[min(headerLen, len(w.Payload)):]) {
 			copies = append(copies, wireCopy(w))
 		}
 	}
 	return copies
+}
+
+// advertised reports whether a frame is what the router said of itself beside, and no
+// copy of what was sent.
+func (r *Result) advertised(f []byte) bool { return isRA(f) && !bytes.Equal(f, r.Sent) }
+
+// isRA reports whether a frame is a router advertisement (RFC 4861 section 4.2).
+func isRA(f []byte) bool {
+	return len(f) > 54 && frame.Frame(f).Type() == frame.TypeIPv6 && f[14+6] == ip.ProtoICMPv6 && f[54] == 134
 }
 
 func wireCopy(w underlay.Wire) string {

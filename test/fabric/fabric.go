@@ -44,7 +44,7 @@ type Net struct {
 	wires []underlay.Wire
 	to    map[netip.Addr]*Gateway
 	count wireCount
-	long  map[string]bool // inner frames that came longer than any segment
+	long  map[string]bool // inner frames that came longer than any segment, see wholeKey
 }
 
 // New returns an empty network. It must be made in a bubble, and stopped.
@@ -125,7 +125,7 @@ func (n *Net) pass(w *underlay.Wire) {
 		n.alter(w)
 	}
 	if len(w.Payload) > maxSegment {
-		n.long[string(w.Payload[headerLen:])] = true
+		n.long[wholeKey(w.Payload[headerLen:])] = true
 	}
 	if w.Fragmented {
 		return

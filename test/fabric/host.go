@@ -104,6 +104,9 @@ func (h *Host) byIndex(index int) (path.Link, bool) {
 // Confirm is as gateway.Host has it. There is nobody to be told.
 func (h *Host) Confirm([]path.Neighbour) error { return nil }
 
+// IPsec is as gateway.Host has it. There are no policies.
+func (h *Host) IPsec() (bool, error) { return false, nil }
+
 // Path is as gateway.Host has it.
 func (h *Host) Path(dst, _ netip.Addr) (path.Path, error) {
 	h.mu.Lock()

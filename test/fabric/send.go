@@ -163,7 +163,7 @@ func (g *Gateway) put(name string, f portmem.Frame) bool {
 	}
 	if f.Offload.GSO != frame.GSONone {
 		g.net.mu.Lock()
-		g.net.long[string(f.Bytes)] = true
+		g.net.long[wholeKey(f.Bytes)] = true
 		g.net.mu.Unlock()
 	}
 	g.mu.Lock()

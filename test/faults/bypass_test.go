@@ -49,6 +49,31 @@ func deaf(t *testing.T, b *bed) {
 		add rule ip f i udp dport 4789 drop`)
 }
 
+// TestIPsec holds that nothing goes past the host's IPsec policies: what they would have
+// encrypted does not leave in the clear, from within a second on.
+func TestIPsec(t *testing.T) {
+	b := newBed(t)
+	command(t, b.gw, "ip", "xfrm", "policy", "list") // skips where there is no IPsec
+	d := start(t, b.gw, settings{})
+	b.pings(t)
+	d.goesPast()
+	// No key for it: what matches is dropped by the stack.
+	policy := []string{"src", "192.0.2.1/32", "dst", "192.0.2.2/32", "dir", "out"}
+	command(t, b.gw, "ip", append(append([]string{"xfrm", "policy", "add"}, policy...), "tmpl", "proto", "esp", "mode", "transport")...)
+	until(t, "VXLAN goes by the stack", func() error {
+		if how := d.uplink(); !strings.Contains(how, "because the host has IPsec policies") {
+			return errors.New(how)
+		}
+		return nil
+	})
+	if n, err := b.ping(56, 3); n > 0 || err != nil {
+		t.Errorf("%d of 3 pings came through, %v", n, err)
+	}
+	command(t, b.gw, "ip", append([]string{"xfrm", "policy", "delete"}, policy...)...)
+	d.goesPast()
+	b.pings(t)
+}
+
 // TestFirewall holds that the host's firewall has no say in what goes past the
 // stack, and all of it with bypass = false.
 func TestFirewall(t *testing.T) {
