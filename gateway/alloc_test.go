@@ -80,6 +80,7 @@ var (
 	here     = frame.MAC{2, 0, 0, 0, 1, 1}
 	beside   = frame.MAC{2, 0, 0, 0, 1, 2}
 	remote   = frame.MAC{2, 0, 0, 0, 2, 0xa}
+	irbMAC   = frame.MAC{0, 0, 0x5e, 0, 1, 1}
 	peerAddr = netip.MustParseAddr("192.0.2.2")
 
 	here4, remote4 = netip.MustParseAddr("10.1.1.10"), netip.MustParseAddr("10.1.1.20")
@@ -104,6 +105,9 @@ id = 1000
 vlan = 10
 flood = ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
 suppress_arp = true
+vrf = "red"
+gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
+gateway_mac = "00:00:5e:00:01:01"
 [[port]]
 interface = "e1"
 vlan = 10
@@ -113,6 +117,8 @@ vlan = 10
 [[port]]
 interface = "e3"
 vlan = 10
+[[vrf]]
+name = "red"
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +139,9 @@ vlan = 10
 	b.tables.FDB().Learn(d, here, forward.PortHop(b.ports[0].id), b.now)
 	b.tables.FDB().Learn(d, beside, forward.PortHop(b.ports[1].id), b.now)
 	b.tables.FDB().Learn(d, remote, forward.VTEPHop(v), b.now)
+	for a, m := range map[netip.Addr]frame.MAC{here4: here, here6: here, remote4: remote, remote6: remote} {
+		b.tables.Hosts().SetStatic(d, a, m, b.now)
+	}
 	for _, f := range [][]byte{arpReply(remote), packet.Announce(remote, remote6).Frame()} {
 		b.tables.Neighbours().Hear(d, neigh.Read(f), b.now)
 	}
@@ -191,6 +200,11 @@ func dataFrame(dst, src frame.MAC) []byte {
 	return packet.UDP(dst, src, netip.MustParseAddrPort("10.1.1.10:1000"), netip.MustParseAddrPort("10.1.1.20:9"), make([]byte, 1000))
 }
 
+// routedFrame is to the gateway's MAC, from one address to another.
+func routedFrame(src frame.MAC, from, to netip.Addr) []byte {
+	return packet.UDP(irbMAC, src, netip.AddrPortFrom(from, 1000), netip.AddrPortFrom(to, 9), make([]byte, 1000))
+}
+
 // The frame path allocates nothing, once it has grown to what a batch needs.
 func TestBatchesAllocateNothing(t *testing.T) {
 	const n = port.BatchSize
@@ -218,6 +232,12 @@ func TestBatchesAllocateNothing(t *testing.T) {
 		{"ND answered", fromPort(packet.Solicit(here, here6, remote6).Frame(), done), n, 0},
 		{"neighbours heard again", inTurn(fromVTEP(arpReply(remote), 0), fromVTEP(packet.Advertise(remote, remote6, here, here6).Frame(), 0)), 2 * n, 0},
 		{"an address that moves to and fro", inTurn(fromVTEP(arpReply(remote), 0), fromPort(packet.ARP(remote, packet.ARPReply, here, remote4, remote, remote4), done)), n, n},
+		{"routed to a port", fromPort(routedFrame(beside, remote4, here4), done), n, 0},
+		{"routed to a VTEP", fromPort(routedFrame(here, here4, remote4), done), 0, n},
+		{"routed from a VTEP to a port", fromVTEP(routedFrame(remote, remote4, here4), 0), n, 0},
+		{"routed from a VTEP to a VTEP", fromVTEP(routedFrame(remote, here4, remote4), 0), 0, n},
+		{"routed to a VTEP, IPv6", fromPort(routedFrame(here, here6, remote6), done), 0, n},
+		{"routed, unfinished checksum", fromPort(routedFrame(here, here4, remote4), unfinished), 0, n},
 		{"dropped", inTurn(fromPort(dataFrame(beside, frame.Broadcast), done), fromVTEP(dataFrame(remote, remote), 0)), 0, 0},
 	}
 	for _, tt := range tests {
