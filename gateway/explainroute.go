@@ -25,7 +25,7 @@ func (x *explainer) route(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	case forward.RouteForward:
 		x.onward(&r, v.Domain, in, f)
 	case forward.RouteResolve:
-		x.unresolved(&r)
+		x.unresolved(&r, v.Domain)
 	case forward.RouteEcho:
 		x.echo(&r, f)
 	case forward.RouteLocal:
@@ -126,9 +126,9 @@ func (x *explainer) fromGateway(v forward.Verdict, in forward.PortID, f frame.Fr
 }
 
 // unresolved tells what becomes of a packet for a neighbour whose MAC is not known.
-func (x *explainer) unresolved(r *forward.Routed) {
+func (x *explainer) unresolved(r *forward.Routed, from fdb.Domain) {
 	in := domainName(&x.s.Domains[r.Domain])
-	if !x.s.Hosts.Holds(r.Domain, r.Neighbour, x.now) {
+	if !x.s.Hosts.Holds(r.Domain, r.Neighbour, from, x.now) {
 		x.step("neighbour", "%s in %s has just not answered, or too many are asked for", r.Neighbour, in)
 		x.dropped(forward.NeighbourUnresolved)
 		return

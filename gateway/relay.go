@@ -42,6 +42,7 @@ func (r *router) relayRequest(j job) {
 		return
 	}
 	l, sent := r.link(j.domain, j.from), false
+	l.MAC = frame.Frame(j.frame).Src()
 	for _, server := range r.servers(j.domain) {
 		var out []byte
 		var err error

@@ -26,6 +26,7 @@ type Link struct {
 	Addr    netip.Addr // the gateway's IPv4 address there: giaddr
 	Addr6   netip.Addr // the gateway's global IPv6 address there: link-address
 	Name    string     // of this gateway: the remote id
+	MAC     frame.MAC  // the client's; zero where it is not known
 
 	// Own reports whether an address is one of the gateway's, there or elsewhere;
 	// nil: only Addr is.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/insomniacslk/dhcp/dhcpv6"
+	"github.com/insomniacslk/dhcp/iana"
 )
 
 // Ports of DHCPv6 (RFC 8415 section 7.2).
@@ -52,6 +53,10 @@ func Relay6(msg []byte, peer netip.Addr, l Link) ([]byte, error) {
 	out.AddOption(dhcpv6.OptInterfaceID([]byte(l.circuit())))
 	// As it came, and not as the library would write it.
 	out.AddOption(&dhcpv6.OptionGeneric{OptionCode: dhcpv6.OptionRelayMsg, OptionData: msg})
+	if !isRelay(msg) && !l.MAC.IsZero() {
+		// The first relay alone knows it (RFC 6939 section 5).
+		out.AddOption(dhcpv6.OptClientLinkLayerAddress(iana.HWTypeEthernet, net.HardwareAddr(l.MAC[:])))
+	}
 	return out.ToBytes(), nil
 }
 

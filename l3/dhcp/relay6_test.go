@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/insomniacslk/dhcp/dhcpv6"
+
+	"vxgw/l2/frame"
 )
 
 var (
@@ -70,6 +72,23 @@ func TestRelay6(t *testing.T) {
 			same(t, tc.msg, before)
 		})
 	}
+}
+
+// The first relay tells the client's MAC, which a client need not (RFC 6939); one that
+// relays for another does not know it.
+func TestRelay6ClientMAC(t *testing.T) {
+	known := link
+	known.MAC = frame.MAC{2, 0, 0, 0, 1, 1}
+	got, err := Relay6(solicit6, peer, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, relayed6(12, 0, link.Addr6, peer, circuit, opt6(9, solicit6...), opt6(79, 0, 1, 2, 0, 0, 0, 1, 1)))
+	other := relayed6(12, 0, global, peer, opt6(9, solicit6...))
+	if got, err = Relay6(other, global, known); err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, relayed6(12, 1, netip.IPv6Unspecified(), global, circuit, opt6(9, other...)))
 }
 
 func TestRelay6Types(t *testing.T) {

@@ -96,6 +96,7 @@ type neighbour struct {
 	confirm uint32     // when it last answered, or was last asked in vain
 	tries   int        // how often it was asked in this state
 	idle    bool       // it is probed because nobody used it for long
+	by      fdb.Domain // where the packet came from that it is asked for for
 	waiting []Packet
 }
 

@@ -124,7 +124,7 @@ func (t *Table) introduce(q *quota, k key, m Message, now uint32) Heard {
 	n.used.Store(now)
 	n.where.Store(pack(m.MAC, Stale))
 	if t.add(n) != n {
-		q.leave(false)
+		q.leave()
 		return Heard{}
 	}
 	return Heard{Changed: Added, MAC: m.MAC}
@@ -136,7 +136,7 @@ func (t *Table) answered(q *quota, n *neighbour, m Message, s State, now uint32)
 		return Heard{}
 	}
 	if s == Incomplete {
-		q.askAgain(-1)
+		q.asked(n.by)
 	}
 	next := Stale
 	if m.Solicited && m.ToUs {

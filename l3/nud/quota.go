@@ -13,16 +13,38 @@ type quota struct {
 	mu         sync.Mutex // guards everything below
 	limit      int        // entries in all
 	n          int
-	incomplete int    // those that are asked for
+	incomplete shares // those that are asked for
 	second     uint32 // the second that begun counts in
-	begun      int    // new addresses that were asked for in it
+	begun      shares // addresses that it was begun to ask for in it
 	evicted    uint32 // the second in which room was last made
 	held       int    // bytes of the packets that wait
 }
 
+// shares counts something in all, and by the domain that the packets came from which
+// it is for.
+type shares struct {
+	all int
+	by  map[fdb.Domain]int
+}
+
+// fair reports whether one more is fair, of most in all: no domain has more than is
+// left for others. One alone gets half, two a third each, and there is always some for
+// who comes next.
+func (s *shares) fair(d fdb.Domain, most int) bool { return s.by[d] < most-s.all }
+
+func (s *shares) add(d fdb.Domain, n int) {
+	if s.by == nil {
+		s.by = make(map[fdb.Domain]int)
+	}
+	s.all += n
+	if s.by[d] += n; s.by[d] == 0 {
+		delete(s.by, d)
+	}
+}
+
 const (
-	maxIncomplete = 256     // addresses of a domain that are asked for at a time
-	maxBegun      = 100     // a second
+	maxIncomplete = 512     // addresses of a domain that are asked for at a time
+	maxBegun      = 200     // a second
 	maxHeld       = 1 << 20 // bytes that wait in a domain
 	maxHeldAll    = 16 << 20
 )
@@ -49,32 +71,49 @@ func (t *Table) SetDomain(d fdb.Domain, limit int) (lost []Packet) {
 	return nil
 }
 
-// begin asks for room for an address that is to be asked for.
-func (q *quota) begin(now uint32) bool {
+// begin asks for room for an address that is to be asked for, because of a packet that
+// came from a domain.
+func (q *quota) begin(from fdb.Domain, now uint32) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.open(now) {
+	if q.n >= q.limit || !q.open(from, now) {
 		return false
 	}
-	if q.second != now {
-		q.second, q.begun = now, 0
-	}
-	q.begun++
+	q.count(from, now)
 	q.n++
-	q.incomplete++
+	return true
+}
+
+// resume is begin for an entry that is there.
+func (q *quota) resume(from fdb.Domain, now uint32) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.open(from, now) {
+		return false
+	}
+	q.count(from, now)
 	return true
 }
 
 // open needs mu.
-func (q *quota) open(now uint32) bool {
-	return q.n < q.limit && q.incomplete < q.incompletes() && (q.second != now || q.begun < maxBegun)
+func (q *quota) open(from fdb.Domain, now uint32) bool {
+	return q.incomplete.fair(from, q.incompletes()) && (q.second != now || q.begun.fair(from, maxBegun))
 }
 
-// room reports whether there is room for an address that is to be asked for.
-func (q *quota) room(now uint32) bool {
+// count needs mu.
+func (q *quota) count(from fdb.Domain, now uint32) {
+	if q.second != now {
+		q.second, q.begun = now, shares{}
+	}
+	q.begun.add(from, 1)
+	q.incomplete.add(from, 1)
+}
+
+// room reports whether begin would find room, or resume where the entry is there.
+func (q *quota) room(from fdb.Domain, now uint32, there bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.open(now)
+	return (there || q.n < q.limit) && q.open(from, now)
 }
 
 // enter asks for room for a neighbour that made itself known.
@@ -104,27 +143,24 @@ func (q *quota) mayEvict(now uint32) bool {
 	return ok
 }
 
-// leave gives room back.
-func (q *quota) leave(incomplete bool) {
+// leave gives the room of an entry back.
+func (q *quota) leave() {
 	if q == nil {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.n--
-	if incomplete {
-		q.incomplete--
-	}
 }
 
-// askAgain counts an entry as asked for, once more or no more.
-func (q *quota) askAgain(by int) {
+// asked says that an entry is asked for no more.
+func (q *quota) asked(from fdb.Domain) {
 	if q == nil {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.incomplete += by
+	q.incomplete.add(from, -1)
 }
 
 // hold asks for room for n bytes that wait; a negative n gives it back.

@@ -26,7 +26,7 @@ func (t *Table) Resolve(d fdb.Domain, a netip.Addr, p Packet, now uint32) Resolu
 	if q == nil {
 		return Resolution{}
 	}
-	n, fresh := t.wanted(q, key{d, a}, now)
+	n, fresh := t.wanted(q, key{d, a}, p.Domain, now)
 	if n == nil {
 		return Resolution{}
 	}
@@ -38,12 +38,11 @@ func (t *Table) Resolve(d fdb.Domain, a netip.Addr, p Packet, now uint32) Resolu
 		return Resolution{}
 	case s.open():
 		return Resolution{OK: true, MAC: m}
-	case s == Failed && now-n.since < failedFor:
+	case s == Failed && (now-n.since < failedFor || !q.resume(p.Domain, now)):
 		return Resolution{}
 	case s == Failed:
-		q.askAgain(1)
 		n.set(frame.MAC{}, Incomplete, now)
-		fresh = true
+		n.by, fresh = p.Domain, true
 	}
 	r := t.keep(q, n, p)
 	if fresh {
@@ -52,37 +51,39 @@ func (t *Table) Resolve(d fdb.Domain, a netip.Addr, p Packet, now uint32) Resolu
 	return r
 }
 
-// Holds reports whether Resolve would hold a packet for a neighbour. Nothing is done.
-func (t *Table) Holds(d fdb.Domain, a netip.Addr, now uint32) bool {
+// Holds reports whether Resolve would hold a packet from a domain for a neighbour.
+// Nothing is done.
+func (t *Table) Holds(d fdb.Domain, a netip.Addr, from fdb.Domain, now uint32) bool {
 	q := t.quotas[d].Load()
 	if q == nil {
 		return false
 	}
 	n := t.find(key{d, a})
 	if n == nil {
-		return q.room(now)
+		return q.room(from, now, false)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return !n.gone.Load() && (n.state() != Failed || now-n.since >= failedFor)
+	return !n.gone.Load() && (n.state() != Failed || now-n.since >= failedFor && q.room(from, now, true))
 }
 
 // wanted returns the entry of a neighbour that is to be asked for, and whether it is
 // new; nil where there is no room.
-func (t *Table) wanted(q *quota, k key, now uint32) (n *neighbour, fresh bool) {
+func (t *Table) wanted(q *quota, k key, from fdb.Domain, now uint32) (n *neighbour, fresh bool) {
 	if n := t.find(k); n != nil {
 		return n, false
 	}
 	if q.full() {
 		t.evict(q, k.domain, now)
 	}
-	if !q.begin(now) {
+	if !q.begin(from, now) {
 		return nil, false
 	}
-	n = &neighbour{key: k, since: now}
+	n = &neighbour{key: k, since: now, by: from}
 	n.where.Store(pack(frame.MAC{}, Incomplete))
 	if was := t.add(n); was != n {
-		q.leave(true)
+		q.leave()
+		q.asked(from)
 		return was, false
 	}
 	return n, true
@@ -149,7 +150,11 @@ func (t *Table) drop(n *neighbour) {
 	s := n.state()
 	n.where.Store(pack(frame.MAC{}, Failed)) // for who still finds it
 	if s != Permanent {
-		t.quotas[n.domain].Load().leave(s == Incomplete)
+		q := t.quotas[n.domain].Load()
+		q.leave()
+		if s == Incomplete {
+			q.asked(n.by)
+		}
 	}
 }
 
@@ -182,7 +187,11 @@ func (t *Table) SetStatic(d fdb.Domain, a netip.Addr, m frame.MAC, now uint32) [
 	was.mu.Lock()
 	defer was.mu.Unlock()
 	if was != n && was.state() != Permanent {
-		t.quotas[d].Load().leave(was.state() == Incomplete)
+		q := t.quotas[d].Load()
+		q.leave()
+		if was.state() == Incomplete {
+			q.asked(was.by)
+		}
 	}
 	was.set(m, Permanent, now)
 	return t.release(was)

@@ -98,7 +98,7 @@ func (t *Table) again(n *neighbour, now uint32) step {
 		n.confirm = now
 		return step{asks: true, ask: Ask{Domain: n.domain, Addr: n.addr}}
 	}
-	t.quotas[n.domain].Load().askAgain(-1)
+	t.quotas[n.domain].Load().asked(n.by)
 	n.set(frame.MAC{}, Failed, now)
 	return step{gaveUp: true, lost: t.release(n)}
 }

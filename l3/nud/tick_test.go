@@ -165,6 +165,21 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// Whoever scans a network uses up his own share of what is asked for there: packets
+// from other domains find their neighbours.
+func TestScanFromOneDomain(t *testing.T) {
+	x := New()
+	x.SetDomain(dom, 10000)
+	for i := range 10000 {
+		x.Resolve(dom, netip.AddrFrom4([4]byte{10, 2, byte(i >> 8), byte(i)}), Packet{Bytes: []byte("x"), Domain: 1}, uint32(100+i/1000))
+	}
+	for i := range 20 {
+		if r := x.Resolve(dom, netip.AddrFrom4([4]byte{10, 3, 0, byte(i)}), Packet{Bytes: []byte("x"), Domain: 2}, 109); !r.Held || !r.Ask {
+			t.Fatalf("address %d from another domain: %+v", i, r)
+		}
+	}
+}
+
 // A scan of a large subnet is bounded in what it asks and keeps, and leaves who is
 // known alone.
 func TestScan(t *testing.T) {

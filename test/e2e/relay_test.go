@@ -40,7 +40,7 @@ func TestDHCPRelay(t *testing.T) {
 
 	for _, family := range []struct{ flag, lease, agent string }{
 		{"-4", "fixed-address 10.1.1.1", "option: 82 agent-id"},
-		{"-6", "iaaddr 2001:db8:11::1", "2001:db8:11::1"},
+		{"-6", "iaaddr 2001:db8:11::1", "client MAC address: " + h1MAC.String()},
 	} {
 		leases := filepath.Join(t.TempDir(), "leases")
 		must(t, os.WriteFile(leases, nil, 0o644))

@@ -230,11 +230,16 @@ func option6(code uint16, data []byte) []byte {
 	return append(b, data...)
 }
 
-// Interface id and relay message (RFC 8415 sections 21.18 and 21.10).
+// Interface id and relay message (RFC 8415 sections 21.18 and 21.10), and the client's
+// MAC (RFC 6939 section 4).
 const (
 	interfaceID = 18
 	relayedMsg  = 9
+	clientMAC   = 79
 )
+
+// clientIs is the option with a MAC of Ethernet, hardware type 1.
+func clientIs(m frame.MAC) []byte { return option6(clientMAC, append([]byte{0, 1}, m[:]...)) }
 
 // There and back, server and client unknown at first.
 func TestRelaySix(t *testing.T) {
@@ -243,7 +248,7 @@ func TestRelaySix(t *testing.T) {
 		ask := packet.UDP(packet.GroupMAC(dhcpServers6), H1, at(h1Link, 546), at(dhcpServers6, 547), solicit6)
 		n.Send("a.e1", ask).Is(inTwo).carries("a.e3", control(packet.Solicit(GW, gw2six, serverSix)))
 		circuit := option6(interfaceID, []byte("1000:port e1"))
-		sent := packet.UDP(serverMAC, GW, at(gw1six, 547), at(serverSix, 547), relay6(12, 0, gw1six, h1Link, circuit, option6(relayedMsg, solicit6)))
+		sent := packet.UDP(serverMAC, GW, at(gw1six, 547), at(serverSix, 547), relay6(12, 0, gw1six, h1Link, circuit, option6(relayedMsg, solicit6), clientIs(H1)))
 		na := packet.Advertise(serverMAC, serverSix, GW, gw2six).Frame()
 		n.Inject("192.0.2.2", "a", 2000, na).Is("a>192.0.2.2~").encapsulates(2000, sent)
 
@@ -260,7 +265,7 @@ func TestRelaySix(t *testing.T) {
 		n.Inject("192.0.2.2", "a", 1000, packet.Solicit(RB, other, gwLink).Frame()).Is("a>192.0.2.2~")
 		ask = packet.UDP(packet.GroupMAC(dhcpServers6), RB, at(other, 546), at(dhcpServers6, 547), solicit6)
 		circuit = option6(interfaceID, []byte("1000:vtep 192.0.2.2"))
-		sent = packet.UDP(serverMAC, GW, at(gw1six, 547), at(serverSix, 547), relay6(12, 0, gw1six, other, circuit, option6(relayedMsg, solicit6)))
+		sent = packet.UDP(serverMAC, GW, at(gw1six, 547), at(serverSix, 547), relay6(12, 0, gw1six, other, circuit, option6(relayedMsg, solicit6), clientIs(RB)))
 		n.Inject("192.0.2.2", "a", 1000, ask).Is("a>192.0.2.2~").encapsulates(2000, sent)
 		reply = packet.UDP(GW, serverMAC, at(serverSix, 547), at(gw1six, 547), relay6(13, 0, gw1six, other, circuit, option6(relayedMsg, advertise6)))
 		n.Inject("192.0.2.2", "a", 2000, reply).Is("a>192.0.2.2~").encapsulates(1000, packet.UDP(RB, GW, at(gwLink, 547), at(other, 546), advertise6))

@@ -650,3 +650,36 @@ func TestGatewayIsTakenOut(t *testing.T) {
 		}
 	})
 }
+
+// A storm of requests for the gateway is answered, goes no further, and takes nothing
+// from others.
+func TestRequestStorm(t *testing.T) {
+	Test(t, func(n *Net) {
+		g := routed(n)
+		const storm = 2000
+		var frames [][]byte
+		for i := range storm {
+			m := MAC(fmt.Sprintf("02:00:00:01:%02x:%02x", i>>8, i&255))
+			frames = append(frames, packet.ARP(frame.Broadcast, packet.ARPRequest, m, netip.AddrFrom4([4]byte{10, 1, 1, byte(i)}), frame.MAC{}, gw1))
+		}
+		r := n.Burst("a.e2", frames...)
+		replies := 0
+		for _, f := range r.Frames["a.e2"] {
+			if b := f.Bytes; frame.Frame(b).Type() == frame.TypeARP && b[21] == packet.ARPReply {
+				replies++
+			}
+		}
+		// 10.1.1.1 is the gateway's own, and who says that it is his is not believed.
+		claims := r.counts["a!access:gateway_claimed"]
+		if replies != storm-claims || claims == 0 {
+			t.Errorf("%d of %d requests are answered, %d were claims", replies, storm, claims)
+		}
+		f := datagram(H3, r3, r1, 40)
+		if got := n.Burst("a.e3", f); len(got.Frames["a.e1"])+len(got.Frames["a.e2"]) == 0 {
+			t.Errorf("%s", got)
+		}
+		if rows := g.Neighbours(); len(rows) > 400 {
+			t.Errorf("%d neighbours", len(rows))
+		}
+	})
+}
