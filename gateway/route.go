@@ -291,8 +291,13 @@ func (r *routing) local(v forward.Verdict, b *frame.Buffer, from fdb.Hop) {
 	if !v.Reply {
 		return
 	}
+	d := &r.snap().Domains[v.Domain]
+	if m := neigh.Read(b.Bytes()); m.Says == neigh.Doubts && d.IRB.Has(m.Subject) {
+		r.gw.trouble.once("probe "+m.Subject.String(), "a host asks whether an address of the gateway's is free, and is told that it is not",
+			"address", m.Subject, "mac", frame.Frame(b.Bytes()).Src(), "vni", d.VNI, "mend", "give the host another address")
+	}
 	out := newOwn(neigh.AnswerLen)
-	if out.Len = neigh.PutGatewayAnswer(out.Bytes(), b.Bytes(), r.snap().Domains[v.Domain].Gateway); out.Len > 0 {
+	if out.Len = neigh.PutGatewayAnswer(out.Bytes(), b.Bytes(), d.Gateway); out.Len > 0 {
 		r.send(v.Domain, &out)
 	}
 }

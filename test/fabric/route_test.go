@@ -391,6 +391,13 @@ func TestGatewayIsClaimed(t *testing.T) {
 			t.Error("the log says nothing of it")
 		}
 		n.Send("a.e2", Local(frame.Broadcast, GW)).Is("a!access:source_gateway")
+
+		// Who asks first is told, and so is the operator.
+		n.Send("a.e2", packet.ARP(frame.Broadcast, packet.ARPRequest, H2, netip.IPv4Unspecified(), frame.MAC{}, gw1)).Is("a.e2~")
+		n.Send("a.e2", packet.Detect(H2, netip.MustParseAddr("2001:db8:1::1")).Frame()).Is("a.e1~ a.e2~ a>192.0.2.2~") // to all nodes
+		if k := strings.Count(g.Log(), "asks whether an address of the gateway's is free"); k != 2 {
+			t.Errorf("the log tells of %d hosts that ask, want 2", k)
+		}
 		for _, row := range g.Neighbours() {
 			if row.Address == gw1.String() {
 				t.Errorf("neighbour %+v", row)
