@@ -114,14 +114,11 @@ func (w *accessWorker) frame(b *frame.Buffer) {
 	if v.Heard != neigh.NoNews {
 		w.gw.hear(v, in.Frame, forward.PortHop(w.id), w.now, &w.tally)
 	}
-	if v.Heed {
+	if v.Heed || v.Solicits {
 		w.routing.heed(v, in.Frame)
 	}
 	if v.Ask {
 		w.gw.tables.Neighbours().Asked(v.Domain, neigh.Read(in.Frame).Asks, w.now)
-	}
-	if v.Solicits {
-		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain}, w.snap.Domains[v.Domain].IRB, w.now)
 	}
 	w.carryOut(v, b)
 }

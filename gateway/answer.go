@@ -64,8 +64,13 @@ func (r *routing) delegate(kind jobKind, b *frame.Buffer, d fdb.Domain, from fdb
 	r.gw.router.do(job{kind: kind, domain: d, from: from, frame: b.Bytes()}, r.snap().Domains[d].IRB, r.now)
 }
 
-// heed learns from an ARP or ND frame who has which address.
+// heed learns from an ARP or ND frame who has which address, or leaves it to the
+// router task that a host asks for routers.
 func (r *routing) heed(v forward.Verdict, f frame.Frame) {
+	if v.Solicits {
+		r.gw.router.do(job{kind: jobSolicited, domain: v.Domain}, r.snap().Domains[v.Domain].IRB, r.now)
+		return
+	}
 	m, ok := nud.Read(f)
 	if !ok {
 		return
@@ -88,17 +93,22 @@ func (r *routing) ask(d fdb.Domain, a netip.Addr, station frame.MAC) {
 	if dom.IRB == nil {
 		return
 	}
-	from := dom.IRB.From(a)
+	if from := dom.IRB.From(a); from.IsValid() {
+		r.askFrom(d, from, a, station)
+	}
+}
+
+// askFrom is ask with an address that the gateway asks from.
+func (r *routing) askFrom(d fdb.Domain, from, a netip.Addr, station frame.MAC) {
+	mac := r.snap().Domains[d].Gateway
 	b := newOwn(max(neigh.ARPRequestLen, neigh.SolicitationLen))
 	switch {
-	case !from.IsValid():
-		return
-	case a.Is4() && station.IsZero():
-		b.Len = neigh.PutARPRequest(b.Bytes(), dom.Gateway, from, a, frame.Broadcast)
-	case a.Is4():
-		b.Len = neigh.PutARPRequest(b.Bytes(), dom.Gateway, from, a, station)
+	case !a.Is4():
+		b.Len = neigh.PutSolicitation(b.Bytes(), mac, from, a, station)
+	case station.IsZero():
+		b.Len = neigh.PutARPRequest(b.Bytes(), mac, from, a, frame.Broadcast)
 	default:
-		b.Len = neigh.PutSolicitation(b.Bytes(), dom.Gateway, from, a, station)
+		b.Len = neigh.PutARPRequest(b.Bytes(), mac, from, a, station)
 	}
 	r.send(d, &b)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
 
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
@@ -66,7 +67,7 @@ func (r *router) tend(d fdb.Domain, irb *forward.IRB) {
 	}
 	up := r.isUp(d)
 	mac := r.tx.snap.Domains[d].Gateway
-	if up && (!is.up || is.mac != mac || !equalPrefixes(is.addrs, irb.Addrs)) {
+	if up && (!is.up || is.mac != mac || !slices.Equal(is.addrs, irb.Addrs)) {
 		is.introduce = introduction
 		is.advertise = ra.NewSchedule(uint64(d)<<32|uint64(r.routing.now), r.routing.now)
 	}
@@ -113,14 +114,11 @@ func (r *router) introduce(d fdb.Domain, irb *forward.IRB, left int) {
 // of several with the same address and MAC, and hosts need it now. Who answers is
 // told of, see GatewayClaimed.
 func (r *router) askWhetherTaken(d fdb.Domain, a netip.Addr) {
-	mac := r.tx.snap.Domains[d].Gateway
-	b := newOwn(max(neigh.ARPRequestLen, neigh.SolicitationLen))
+	nobody := netip.IPv6Unspecified()
 	if a.Is4() {
-		b.Len = neigh.PutARPRequest(b.Bytes(), mac, netip.IPv4Unspecified(), a, frame.Broadcast)
-	} else {
-		b.Len = neigh.PutSolicitation(b.Bytes(), mac, netip.IPv6Unspecified(), a, frame.MAC{})
+		nobody = netip.IPv4Unspecified()
 	}
-	r.routing.send(d, &b)
+	r.routing.askFrom(d, nobody, a, frame.MAC{})
 }
 
 // announce says that the gateway has an address (RFC 5227 section 2.3, RFC 4861
@@ -218,16 +216,4 @@ func (r *router) cease() {
 			r.advertise(d, s.Domains[d].IRB, 0)
 		}
 	}
-}
-
-func equalPrefixes(a, b []netip.Prefix) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

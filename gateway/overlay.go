@@ -118,11 +118,8 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	if v.SetECN {
 		ip.SetFrameECN(f, v.ECN)
 	}
-	if v.Heed {
+	if v.Heed || v.Solicits {
 		w.routing.heed(v, f)
-	}
-	if v.Solicits {
-		w.gw.router.do(job{kind: jobSolicited, domain: v.Domain}, w.snap.Domains[v.Domain].IRB, w.now)
 	}
 	w.carryOut(v, p, f, from)
 }

@@ -134,7 +134,7 @@ func (r *router) reply4(j job, d fdb.Domain, payload []byte) {
 }
 
 func (r *router) reply6(j job, d fdb.Domain, payload []byte) {
-	a, err := dhcp.Answer6(payload, r.link(d, forward.OwnHop))
+	a, err := dhcp.Answer6(payload)
 	if err != nil {
 		r.refuse(j, err)
 		return

@@ -116,7 +116,7 @@ func (s *Snapshot) unicastFromAccess(v Verdict, in PortID, hop fdb.Hop, f Input)
 		return v.drop(SamePort)
 	case !s.Ports[out].Up:
 		return v.drop(PortDown)
-	case s.Ports[out].Isolated && s.Ports[in].Isolated:
+	case s.apart(in, out):
 		return v.drop(IsolatedPort)
 	}
 	v.Kind, v.Port = ToPort, out
@@ -212,6 +212,11 @@ func (s *Snapshot) anyPort(d *Domain, in PortID, bpdu bool) (bool, Reason) {
 	return false, why
 }
 
+// apart reports whether two ports are not to talk to each other. in may be NoPortID.
+func (s *Snapshot) apart(in, out PortID) bool {
+	return in != NoPortID && in != out && s.Ports[in].Isolated && s.Ports[out].Isolated
+}
+
 // Blocks says why a frame flooded from port in (NoPortID: from the overlay)
 // does not leave by port out; None when it does. bpdu marks a spanning-tree
 // frame, which leaves only by ports that tunnel it.
@@ -222,7 +227,7 @@ func (s *Snapshot) Blocks(in, out PortID, bpdu bool) Reason {
 		return SamePort
 	case bpdu && p.BPDU != BPDUTunnel:
 		return ReservedDestination
-	case in != NoPortID && p.Isolated && s.Ports[in].Isolated:
+	case s.apart(in, out):
 		return IsolatedPort
 	case !p.Up:
 		return PortDown

@@ -87,10 +87,7 @@ func (i *IRB) From(to netip.Addr) netip.Addr {
 func (s *Snapshot) toGateway(v *Verdict, d *Domain, f frame.Frame) bool {
 	mine := f.Dst() == d.Gateway
 	if d.IRB == nil {
-		if mine {
-			v.Kind = ToRouter
-		}
-		return mine
+		return v.toRouter(mine)
 	}
 	switch f.Type() {
 	case frame.TypeARP:
@@ -109,22 +106,25 @@ func (s *Snapshot) toGateway(v *Verdict, d *Domain, f frame.Frame) bool {
 			v.Kind = Local
 			return true
 		}
-		if mine {
-			v.Kind = ToRouter
-		}
-		return mine
+		return v.toRouter(mine)
 	case frame.TypeIPv4:
 		if !mine && d.IRB.Relay4 && isDHCP4(f) {
 			v.Kind = Local
 			return true
 		}
-		if mine {
-			v.Kind = ToRouter
-		}
-		return mine
+		return v.toRouter(mine)
 	}
 	if mine {
 		*v = v.drop(NotServed)
+	}
+	return mine
+}
+
+// toRouter gives a frame to the L3 side, if it is for the gateway's MAC, and reports
+// whether it is.
+func (v *Verdict) toRouter(mine bool) bool {
+	if mine {
+		v.Kind = ToRouter
 	}
 	return mine
 }
@@ -243,7 +243,7 @@ func (s *Snapshot) FromGateway(domain fdb.Domain, in PortID, to frame.MAC, f Inp
 // BlocksRouted says why a frame that the gateway floods, see FromGateway, does not
 // leave by port out; None when it does.
 func (s *Snapshot) BlocksRouted(in, out PortID) Reason {
-	if in != NoPortID && in != out && s.Ports[in].Isolated && s.Ports[out].Isolated {
+	if s.apart(in, out) {
 		return IsolatedPort
 	}
 	return s.Blocks(NoPortID, out, false)
@@ -261,7 +261,7 @@ func (s *Snapshot) unicastFromGateway(v Verdict, in PortID, hop fdb.Hop, f Input
 	switch {
 	case !p.Up:
 		return v.drop(PortDown)
-	case in != NoPortID && in != out && p.Isolated && s.Ports[in].Isolated:
+	case s.apart(in, out):
 		return v.drop(IsolatedPort)
 	case p.MTU > 0 && f.Size > p.MTU+frame.HeaderLen:
 		return v.tooBig(p.MTU + frame.HeaderLen)

@@ -134,7 +134,7 @@ type Reply6 struct {
 
 // Answer6 returns what is in a server's Relay-reply, as it stands there (RFC 8415
 // section 19.2).
-func Answer6(msg []byte, _ Link) (Reply6, error) {
+func Answer6(msg []byte) (Reply6, error) {
 	switch {
 	case !isWhole6(msg):
 		return Reply6{}, ErrFormat

@@ -151,7 +151,7 @@ func TestAnswer6(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			before := bytes.Clone(tc.msg)
-			got, err := Answer6(tc.msg, link)
+			got, err := Answer6(tc.msg)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,7 +180,7 @@ func TestAnswer6Refuses(t *testing.T) {
 		{"an option beyond the end of what is in it", relayed6(13, 0, link.Addr6, peer, opt6(9, message6(7, []byte{0, 1, 0, 1})...)), ErrFormat},
 		{"nothing", nil, ErrFormat},
 	} {
-		if r, err := Answer6(tc.msg, link); !errors.Is(err, tc.want) || r.Msg != nil {
+		if r, err := Answer6(tc.msg); !errors.Is(err, tc.want) || r.Msg != nil {
 			t.Errorf("%s: %v and %+v", tc.name, err, r)
 		}
 	}
@@ -215,7 +215,7 @@ func FuzzRelay6(f *testing.F) {
 			t.Fatalf("% x", out)
 		}
 		out[0] = 13 // as a server answers
-		r, err := Answer6(out, link)
+		r, err := Answer6(out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func FuzzAnswer6(f *testing.F) {
 	f.Add(relayed6(13, 1, link.Addr6, global, opt6(9, relayed6(13, 0, link.Addr6, peer, opt6(9, solicit6...))...), circuit))
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		before := bytes.Clone(msg)
-		r, err := Answer6(msg, link)
+		r, err := Answer6(msg)
 		same(t, msg, before)
 		if err != nil {
 			if r.Msg != nil || r.To.IsValid() {

@@ -124,7 +124,7 @@ func (t *Table) introduce(q *quota, k key, m Message, now uint32) Heard {
 	n.used.Store(now)
 	n.where.Store(pack(m.MAC, Stale))
 	if t.add(n) != n {
-		q.leave()
+		q.leave(Stale, 0)
 		return Heard{}
 	}
 	return Heard{Changed: Added, MAC: m.MAC}

@@ -72,48 +72,34 @@ func (t *Table) SetDomain(d fdb.Domain, limit int) (lost []Packet) {
 }
 
 // begin asks for room for an address that is to be asked for, because of a packet that
-// came from a domain.
-func (q *quota) begin(from fdb.Domain, now uint32) bool {
+// came from a domain. there says that it has its entry already.
+func (q *quota) begin(from fdb.Domain, now uint32, there bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.n >= q.limit || !q.open(from, now) {
+	if !q.open(from, now, there) {
 		return false
 	}
-	q.count(from, now)
-	q.n++
-	return true
-}
-
-// resume is begin for an entry that is there.
-func (q *quota) resume(from fdb.Domain, now uint32) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.open(from, now) {
-		return false
-	}
-	q.count(from, now)
-	return true
-}
-
-// open needs mu.
-func (q *quota) open(from fdb.Domain, now uint32) bool {
-	return q.incomplete.fair(from, q.incompletes()) && (q.second != now || q.begun.fair(from, maxBegun))
-}
-
-// count needs mu.
-func (q *quota) count(from fdb.Domain, now uint32) {
 	if q.second != now {
 		q.second, q.begun = now, shares{}
 	}
 	q.begun.add(from, 1)
 	q.incomplete.add(from, 1)
+	if !there {
+		q.n++
+	}
+	return true
 }
 
-// room reports whether begin would find room, or resume where the entry is there.
+// open needs mu.
+func (q *quota) open(from fdb.Domain, now uint32, there bool) bool {
+	return (there || q.n < q.limit) && q.incomplete.fair(from, q.incompletes()) && (q.second != now || q.begun.fair(from, maxBegun))
+}
+
+// room reports whether begin would find room.
 func (q *quota) room(from fdb.Domain, now uint32, there bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return (there || q.n < q.limit) && q.open(from, now)
+	return q.open(from, now, there)
 }
 
 // enter asks for room for a neighbour that made itself known.
@@ -143,14 +129,18 @@ func (q *quota) mayEvict(now uint32) bool {
 	return ok
 }
 
-// leave gives the room of an entry back.
-func (q *quota) leave() {
+// leave gives the room of an entry back; by is where the packet came from that it was
+// asked for for, if it still was.
+func (q *quota) leave(s State, by fdb.Domain) {
 	if q == nil {
 		return
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.n--
+	if s == Incomplete {
+		q.incomplete.add(by, -1)
+	}
 }
 
 // asked says that an entry is asked for no more.

@@ -38,7 +38,7 @@ func (t *Table) Resolve(d fdb.Domain, a netip.Addr, p Packet, now uint32) Resolu
 		return Resolution{}
 	case s.open():
 		return Resolution{OK: true, MAC: m}
-	case s == Failed && (now-n.since < failedFor || !q.resume(p.Domain, now)):
+	case s == Failed && (now-n.since < failedFor || !q.begin(p.Domain, now, true)):
 		return Resolution{}
 	case s == Failed:
 		n.set(frame.MAC{}, Incomplete, now)
@@ -76,14 +76,13 @@ func (t *Table) wanted(q *quota, k key, from fdb.Domain, now uint32) (n *neighbo
 	if q.full() {
 		t.evict(q, k.domain, now)
 	}
-	if !q.begin(from, now) {
+	if !q.begin(from, now, false) {
 		return nil, false
 	}
 	n = &neighbour{key: k, since: now, by: from}
 	n.where.Store(pack(frame.MAC{}, Incomplete))
 	if was := t.add(n); was != n {
-		q.leave()
-		q.asked(from)
+		q.leave(Incomplete, from)
 		return was, false
 	}
 	return n, true
@@ -150,11 +149,7 @@ func (t *Table) drop(n *neighbour) {
 	s := n.state()
 	n.where.Store(pack(frame.MAC{}, Failed)) // for who still finds it
 	if s != Permanent {
-		q := t.quotas[n.domain].Load()
-		q.leave()
-		if s == Incomplete {
-			q.asked(n.by)
-		}
+		t.quotas[n.domain].Load().leave(s, n.by)
 	}
 }
 
@@ -187,11 +182,7 @@ func (t *Table) SetStatic(d fdb.Domain, a netip.Addr, m frame.MAC, now uint32) [
 	was.mu.Lock()
 	defer was.mu.Unlock()
 	if was != n && was.state() != Permanent {
-		q := t.quotas[d].Load()
-		q.leave()
-		if was.state() == Incomplete {
-			q.asked(was.by)
-		}
+		t.quotas[d].Load().leave(was.state(), was.by)
 	}
 	was.set(m, Permanent, now)
 	return t.release(was)
