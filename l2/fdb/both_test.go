@@ -30,7 +30,25 @@ type both struct {
 	t   *Table
 	m   *model
 	now uint32
+
+	mirror map[place]Entry // what the table has told
 }
+
+// told is a Mirror that keeps what it is told.
+type told struct {
+	entries map[place]Entry
+	now     *uint32
+}
+
+func (m told) Put(e Entry) { m.entries[place{e.Domain, e.MAC}] = e }
+
+func (m told) Seen(d Domain, a frame.MAC) {
+	e := m.entries[place{d, a}]
+	e.Seen = *m.now
+	m.entries[place{d, a}] = e
+}
+
+func (m told) Drop(d Domain, a frame.MAC) { delete(m.entries, place{d, a}) }
 
 // op is one operation, with more numbers than it may need.
 type op struct {
@@ -68,7 +86,7 @@ func same[T comparable](b *both, what string, o op, got, want T) {
 
 // opNames are the operations; those that fill the table stand first and come
 // oftenest.
-var opNames = []string{"learn", "lookup", "time", "set", "remove", "domain", "hop", "age", "flush hop", "flush domain", "flush domain hop"}
+var opNames = []string{"learn", "lookup", "refresh", "time", "set", "remove", "domain", "hop", "age", "flush hop", "flush domain", "flush domain hop"}
 
 func (b *both) do(name string, o op) {
 	b.tb.Helper()
@@ -77,6 +95,13 @@ func (b *both) do(name string, o op) {
 	case "learn":
 		same(b, name, o, b.t.Learn(p.d, p.m, h, b.now), b.m.learn(p, h, b.now))
 	case "lookup":
+	case "refresh":
+		at := b.now - uint32(o.n%4)
+		b.t.Refresh(p.d, p.m, h, at)
+		b.m.refresh(p, h, at)
+		if e, ok := b.m.entries[p]; ok {
+			b.mirror[p] = e // whoever refreshes knows
+		}
 	case "time":
 		b.now += uint32(o.n%8) - 1 // back by one second now and then
 	case "set":
@@ -130,6 +155,9 @@ func (b *both) check() {
 	}
 	if !maps.Equal(got, b.m.entries) {
 		b.tb.Fatalf("All (-model +table):\n%s", cmp.Diff(b.m.entries, got))
+	}
+	if !maps.Equal(b.mirror, got) {
+		b.tb.Fatalf("the mirror (-table +mirror):\n%s", cmp.Diff(got, b.mirror))
 	}
 	for p := range got {
 		b.sameAt(p, op{})
@@ -206,8 +234,9 @@ func shards(tb failer, t *Table) {
 
 // newBoth keeps all in one shard, so that a short run grows and shrinks it.
 func newBoth(tb testing.TB, limit uint8, now uint32) *both {
-	c := Config{Limit: int(limit), Hops: bothHops}
-	t := New(c)
-	t.shards, t.shift = t.shards[:1], 64
-	return &both{tb, t, newModel(c), now}
+	b := &both{tb: tb, now: now, mirror: map[place]Entry{}}
+	c := Config{Limit: int(limit), Hops: bothHops, Mirror: told{b.mirror, &b.now}}
+	b.t, b.m = New(c), newModel(c)
+	b.t.shards, b.t.shift = b.t.shards[:1], 64
+	return b
 }

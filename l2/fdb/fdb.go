@@ -63,7 +63,28 @@ type Entry struct {
 type Config struct {
 	Limit int // learned entries in all; 0 or less: nothing is learned
 	Hops  int // number of hop ids, at most MaxHops; more are cut off
+
+	// Mirror is told of every change; nil: nobody is.
+	Mirror Mirror
 }
+
+// Mirror keeps a copy of a table. What it is told of one station it is told in order,
+// with a shard locked: it must not call the table.
+type Mirror interface {
+	// Put says where a station is now.
+	Put(Entry)
+	// Seen says that a station that is there was refreshed. No shard is locked.
+	Seen(Domain, frame.MAC)
+	// Drop says that a station is gone.
+	Drop(Domain, frame.MAC)
+}
+
+// noMirror is the Mirror of a table that has none.
+type noMirror struct{}
+
+func (noMirror) Put(Entry)              {}
+func (noMirror) Seen(Domain, frame.MAC) {}
+func (noMirror) Drop(Domain, frame.MAC) {}
 
 // Outcome is what Learn did.
 type Outcome uint8

@@ -45,7 +45,27 @@ func (t *Table) Learn(d Domain, m frame.MAC, h Hop, now uint32) Outcome {
 		case v.frozen():
 			return t.learnLocked(k, hash, h, now)
 		case sl.touch(v, now):
+			t.mirror.Seen(d, m)
 			return Known
+		}
+	}
+}
+
+// Refresh notes that a frame from m came in from hop h at the second now, if that is
+// where the table has it: somebody else has carried the frame, and tells of it late.
+// A station that is not there, has moved or was seen since is left as it is.
+func (t *Table) Refresh(d Domain, m frame.MAC, h Hop, now uint32) {
+	k := key(d, m)
+	hash := t.hash(k)
+	s := t.shard(hash)
+	sl := s.find(k, hash)
+	if sl == nil {
+		return
+	}
+	// One whose shard is being rebuilt is left too: it is told of again.
+	for v := sl.value(); v.learned() && v.hop() == h && !v.frozen() && v.idle(now) > 0; v = sl.value() {
+		if sl.touch(v, now) {
+			return
 		}
 	}
 }
@@ -92,6 +112,7 @@ func (t *Table) learnLocked(k, hash uint64, h Hop, now uint32) Outcome {
 	}
 	if v.hop() == h {
 		sl.touch(v, now) // where it fails, another worker has refreshed the entry
+		t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now})
 		return seen
 	}
 	if !t.take(h) {
@@ -99,6 +120,7 @@ func (t *Table) learnLocked(k, hash uint64, h Hop, now uint32) Outcome {
 		return HopFull
 	}
 	sl.set(makeValue(h, Learned, now))
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now})
 	t.hops[v.hop()].release()
 	return moved
 }
@@ -118,6 +140,7 @@ func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcom
 		return HopFull
 	}
 	s.put(sl, k, makeValue(h, Learned, now), t.hash)
+	t.mirror.Put(Entry{d, frame.MACFromUint64(k), h, Learned, now})
 	return Added
 }
 
@@ -126,6 +149,7 @@ func (t *Table) take(h Hop) bool { return t.isHop(h) && t.hops[h].take() }
 // remove takes the entry at sl out of s and out of the counts.
 func (t *Table) remove(s *shard, k uint64, sl *slot) {
 	t.uncount(k, s.drop(sl))
+	t.mirror.Drop(keyDomain(k), frame.MACFromUint64(k))
 	s.tidy(t.hash)
 }
 
@@ -163,6 +187,7 @@ func (t *Table) Set(e Entry) bool {
 	for _, q := range t.quotas(k, v) {
 		q.pinned.Add(1)
 	}
+	t.mirror.Put(e)
 	return true
 }
 

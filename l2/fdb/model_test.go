@@ -132,3 +132,11 @@ func (m *model) remove(p place) bool {
 	delete(m.entries, p)
 	return ok
 }
+
+// refresh is Table.Refresh.
+func (m *model) refresh(p place, h Hop, at uint32) {
+	if e, ok := m.entries[p]; ok && isLearned(e) && e.Hop == h && int32(at-e.Seen) > 0 {
+		e.Seen = at
+		m.entries[p] = e
+	}
+}

@@ -2,6 +2,8 @@ package fdb
 
 import (
 	"iter"
+
+	"vxgw/l2/frame"
 )
 
 // Age removes the learned entries that have expired at now, in seconds on the
@@ -45,6 +47,7 @@ func (t *Table) sweep(s *shard, goes func(uint64, value) bool) int {
 			if sl.cas(v, 0) {
 				s.live--
 				t.uncount(k, v)
+				t.mirror.Drop(keyDomain(k), frame.MACFromUint64(k))
 				n++
 				break
 			}

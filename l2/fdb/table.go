@@ -24,6 +24,7 @@ type Table struct {
 	seed   maphash.Seed // of its own, so that nobody can choose MACs that collide
 	shift  uint         // hash >> shift is the shard
 	shards []shard
+	mirror Mirror
 
 	ageing  []atomic.Uint32 // by Domain, in seconds; read for every frame, so kept apart from what changes often
 	total   quota
@@ -34,7 +35,11 @@ type Table struct {
 // New returns an empty table. Domains and hops have no limits and entries do
 // not age until SetDomain and SetHop say so.
 func New(c Config) *Table {
-	return newTable(c, bits.Len(uint(max(c.Limit-1, 0)/shardEntries)))
+	t := newTable(c, bits.Len(uint(max(c.Limit-1, 0)/shardEntries)))
+	if c.Mirror != nil {
+		t.mirror = c.Mirror
+	}
+	return t
 }
 
 func newTable(c Config, shardBits int) *Table {
@@ -43,6 +48,7 @@ func newTable(c Config, shardBits int) *Table {
 		seed:    maphash.MakeSeed(),
 		shift:   uint(64 - shardBits),
 		shards:  make([]shard, 1<<shardBits),
+		mirror:  noMirror{},
 		ageing:  make([]atomic.Uint32, domains),
 		domains: make([]quota, domains),
 		hops:    make([]quota, max(0, min(c.Hops, MaxHops))),
@@ -100,6 +106,9 @@ func (t *Table) SetHop(h Hop, limit int) {
 		t.hops[h].setLimit(limit)
 	}
 }
+
+// Ageing returns what SetDomain said of d: seconds, 0 for never.
+func (t *Table) Ageing(d Domain) uint32 { return t.ageing[d].Load() }
 
 func (t *Table) isHop(h Hop) bool { return uint64(h) < uint64(len(t.hops)) }
 
