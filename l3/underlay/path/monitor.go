@@ -179,8 +179,14 @@ func (m *Monitor) take(msgs []message) {
 	if len(msgs) == 0 {
 		return
 	}
+	said := m.askDrivers(msgs, false)
 	var e effect
 	m.mu.Lock()
+	for index, h := range said {
+		if m.state.setHardware(index, h) {
+			e |= facts
+		}
+	}
 	for _, msg := range msgs {
 		e |= m.state.apply(msg.typ, msg.body)
 	}
@@ -224,7 +230,11 @@ func (m *Monitor) sync() error {
 		return m.again(err)
 	}
 	m.failures = 0
+	said := m.askDrivers(dump, true)
 	m.mu.Lock()
+	for index, h := range said {
+		m.state.setHardware(index, h)
+	}
 	if complete {
 		m.state.replace(dump)
 	} else {

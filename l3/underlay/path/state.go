@@ -16,6 +16,7 @@ type state struct {
 	names      map[string]int
 	held       map[address]struct{}
 	neighbours map[neighbour]station // those that have a MAC
+	hardware   map[int]hardware      // by index
 
 	// downs is where Downs of a device that appears begins: above that of any
 	// that has gone. One that comes back from another namespace keeps its
@@ -30,6 +31,7 @@ func newState() *state {
 		names:      make(map[string]int),
 		held:       make(map[address]struct{}),
 		neighbours: make(map[neighbour]station),
+		hardware:   make(map[int]hardware),
 	}
 }
 
@@ -123,6 +125,7 @@ func (s *state) dropDevice(index int) (changed bool) {
 	s.downs = max(s.downs, d.Downs+1)
 	s.dropName(&d)
 	delete(s.devices, index)
+	delete(s.hardware, index)
 	// The kernel says this too, but a message may be lost.
 	for a := range s.held {
 		if a.index == index {
@@ -187,7 +190,8 @@ func (s *state) link(index int) (Link, bool) {
 	if !ok {
 		return Link{}, false
 	}
-	l := d.Link
+	l, h := d.Link, s.hardware[index]
+	l.Driver, l.StripsVLAN = h.driver, h.stripsVLAN
 	if d.master != 0 {
 		l.Master = s.nameOf(d.master)
 	}

@@ -377,6 +377,11 @@ func consistent(s *state) error {
 			return fmt.Errorf("device %d cannot be found as %q", index, d.Name)
 		}
 	}
+	for index, h := range s.hardware {
+		if _, ok := s.devices[index]; !ok {
+			return fmt.Errorf("device %d is gone and its driver says %+v", index, h)
+		}
+	}
 	for n, is := range s.neighbours {
 		if is.mac.IsZero() || !n.addr.IsValid() {
 			return fmt.Errorf("neighbour %+v is %+v", n, is)
@@ -390,7 +395,8 @@ func consistent(s *state) error {
 func TestStateFollowsAHost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newState()
-		host := map[int]device{}  // what is
+		host := map[int]device{} // what is
+		says := map[int]hardware{}
 		least := map[int]uint64{} // Downs must not fall under one index
 		index := rapid.IntRange(1, 4)
 		name := rapid.SampledFrom([]string{"a", "b", "c", "d"})
@@ -414,6 +420,9 @@ func TestStateFollowsAHost(t *testing.T) {
 					}
 					n = d.Name
 				}
+				if !there {
+					says[i] = hardware{rapid.SampledFrom([]string{"veth", "tun"}).Draw(t, "driver"), rapid.Bool().Draw(t, "strips")}
+				}
 				d.Index, d.Name, d.MTU = i, n, rapid.IntRange(1280, 9000).Draw(t, "mtu")
 				d.master = index.Draw(t, "master")
 				d.Alias = rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "alias")
@@ -432,6 +441,9 @@ func TestStateFollowsAHost(t *testing.T) {
 				}
 				host[i] = d
 				tell(unix.RTM_NEWLINK, d)
+				if heard {
+					s.setHardware(i, says[i])
+				}
 				lost = lost || !heard
 			},
 			"delete": func(t *rapid.T) {
@@ -448,6 +460,7 @@ func TestStateFollowsAHost(t *testing.T) {
 				var dump []message
 				for _, d := range host {
 					dump = append(dump, message{unix.RTM_NEWLINK, linkMessage(d)})
+					s.setHardware(d.Index, says[d.Index])
 				}
 				s.replace(dump)
 				lost = false
@@ -472,6 +485,7 @@ func TestStateFollowsAHost(t *testing.T) {
 					got, ok := s.linkByName(d.Name)
 					want := d.Link
 					want.Downs, want.Master = got.Downs, got.Master
+					want.Driver, want.StripsVLAN = says[d.Index].driver, says[d.Index].stripsVLAN
 					if !ok || got != want {
 						t.Fatalf("%s: %+v, want %+v", d.Name, got, want)
 					}
