@@ -35,6 +35,12 @@ type Link struct {
 	// tells of them beside the frame (rx-vlan-hw-parse).
 	StripsVLAN bool
 
+	XDP XDP // what it can do
+
+	// XDPProg is the program that was attached when the kernel last told of the
+	// link. See Monitor.Attached.
+	XDPProg XDPProg
+
 	// Downs counts how often the device went down or away. It never falls
 	// while Index is the same, not even if the device was away in another
 	// namespace: a look that finds another Index or another Downs than the
