@@ -56,6 +56,13 @@ func (a attr) uint32() uint32 {
 	return binary.NativeEndian.Uint32(a)
 }
 
+func (a attr) uint64() uint64 {
+	if len(a) < 8 {
+		return 0
+	}
+	return binary.NativeEndian.Uint64(a)
+}
+
 // port reads a UDP port or an EtherType, which are in network order.
 func (a attr) port() uint16 {
 	if len(a) < 2 {

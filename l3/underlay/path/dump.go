@@ -22,25 +22,43 @@ const extFilterSkipStats = 1 << 3
 
 // dumper reads everything there is, from the namespace that it was made in.
 type dumper struct {
-	sockets map[int]*nl.SocketHandle
+	sockets map[int]*nl.SocketHandle // by protocol
+	netdev  genericFamily
 }
 
-func newDumper() (*dumper, error) {
-	s, err := nl.GetNetlinkSocketAt(-1, -1, unix.NETLINK_ROUTE) // of this thread's namespace
+func newDumper(netdev genericFamily) (*dumper, error) {
+	d := &dumper{make(map[int]*nl.SocketHandle), netdev}
+	protocols := []int{unix.NETLINK_ROUTE}
+	if netdev.id != 0 {
+		protocols = append(protocols, unix.NETLINK_GENERIC)
+	}
+	for _, p := range protocols {
+		if err := d.open(p); err != nil {
+			d.close()
+			return nil, fmt.Errorf("open a netlink socket: %w", err)
+		}
+	}
+	return d, nil
+}
+
+func (d *dumper) open(protocol int) error {
+	s, err := nl.GetNetlinkSocketAt(-1, -1, protocol) // of this thread's namespace
 	if err != nil {
-		return nil, fmt.Errorf("open a netlink socket: %w", err)
+		return err
 	}
+	d.sockets[protocol] = &nl.SocketHandle{Socket: s}
 	tv := unix.NsecToTimeval(requestTimeout.Nanoseconds())
-	if err := errors.Join(s.SetSendTimeout(&tv), s.SetReceiveTimeout(&tv)); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return &dumper{map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}}, nil
+	return errors.Join(s.SetSendTimeout(&tv), s.SetReceiveTimeout(&tv))
 }
 
-func (d *dumper) close() { d.sockets[unix.NETLINK_ROUTE].Close() }
+func (d *dumper) close() {
+	for _, s := range d.sockets {
+		s.Close()
+	}
+}
 
-// dump returns every link, address and neighbour. It is not complete when they
+// dump returns every link, address and neighbour, and what links can do with XDP
+// where the kernel tells. It is not complete when they
 // kept changing while they were read: then some may be missing.
 func (d *dumper) dump() (all []message, complete bool, err error) {
 	for range dumpTries {
@@ -80,6 +98,13 @@ func (d *dumper) try() (all []message, err error) {
 		case err != nil:
 			return nil, fmt.Errorf("read the host's links, addresses and neighbours: %w", err)
 		}
+	}
+	if d.netdev.id != 0 {
+		devices, err := d.netdev.dump(d.sockets[unix.NETLINK_GENERIC].Socket)
+		if err != nil {
+			return nil, fmt.Errorf("read what links can do with XDP: %w", err)
+		}
+		all = append(all, devices...)
 	}
 	return all, interrupted
 }

@@ -87,6 +87,8 @@ func parseLink(b []byte) (device, bool) {
 			lower = int(v.uint32())
 		case unix.IFLA_LINK_NETNSID:
 			elsewhere = true
+		case unix.IFLA_XDP:
+			d.XDPProg = parseXDPProg(v)
 		case unix.IFLA_LINKINFO:
 			d.Kind, data = parseLinkInfo(v)
 		}

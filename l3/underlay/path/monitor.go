@@ -39,7 +39,9 @@ const (
 // it knows them as they are. Its methods may be called from any goroutine.
 type Monitor struct {
 	// Set once.
-	events  *socket
+	events  *socket   // of rtnetlink
+	sockets []*socket // what is read: events, after that of the netdev family, which tells of a new device first
+	waiter  *waiter   // for all of them
 	dumper  *dumper
 	changed chan struct{}
 
@@ -81,13 +83,21 @@ func Open() (*Monitor, error) {
 	return m, nil
 }
 
-func (m *Monitor) open() (err error) {
-	// Subscribe before the first dump: what happens meanwhile is told twice
-	// rather than never.
-	if m.events, err = listen(); err != nil {
+func (m *Monitor) open() error {
+	netdev, err := netdevFamily()
+	if err != nil {
 		return err
 	}
-	if m.dumper, err = newDumper(); err != nil {
+	return m.openWith(netdev)
+}
+
+func (m *Monitor) openWith(netdev genericFamily) (err error) {
+	// Subscribe before the first dump: what happens meanwhile is told twice
+	// rather than never.
+	if err := m.listen(netdev); err != nil {
+		return err
+	}
+	if m.dumper, err = newDumper(netdev); err != nil {
 		return err
 	}
 	if m.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
@@ -99,13 +109,33 @@ func (m *Monitor) open() (err error) {
 	return m.sync()
 }
 
+func (m *Monitor) listen(netdev genericFamily) error {
+	if netdev.id != 0 {
+		s, err := listenToNetdev(netdev)
+		if err != nil {
+			return err
+		}
+		m.sockets = append(m.sockets, s)
+	}
+	s, err := listen()
+	if err != nil {
+		return err
+	}
+	m.events, m.sockets = s, append(m.sockets, s)
+	m.waiter, err = newWaiter(m.sockets)
+	return err
+}
+
 // Close gives everything back and ends Run. What was known last can still be
 // asked for, but for Path. A second Close does nothing. The error is always
 // nil.
 func (m *Monitor) Close() error {
 	m.closed.Store(true)
-	if m.events != nil {
-		m.events.file.Close() // an error is that it was closed before
+	if m.waiter != nil {
+		m.waiter.file.Close() // an error is that it was closed before
+	}
+	for _, s := range m.sockets {
+		s.file.Close()
 	}
 	m.requests.Lock()
 	defer m.requests.Unlock()
@@ -147,14 +177,19 @@ func (m *Monitor) step() error {
 	if m.routesStale && m.nextRouting.Before(deadline) {
 		deadline = m.nextRouting
 	}
-	msgs, err := m.events.wait(deadline)
-	switch {
-	case errors.Is(err, errLost):
-		m.lost()
-	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+	if err := m.waiter.wait(deadline); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
-	m.take(msgs)
+	for _, s := range m.sockets {
+		msgs, err := s.poll()
+		switch {
+		case errors.Is(err, errLost):
+			m.lost()
+		case err != nil:
+			return err
+		}
+		m.take(msgs)
+	}
 	now := time.Now()
 	if m.routesStale && !now.Before(m.nextRouting) {
 		m.routesStale, m.nextRouting = false, now.Add(routingGap)
@@ -179,8 +214,14 @@ func (m *Monitor) take(msgs []message) {
 	if len(msgs) == 0 {
 		return
 	}
+	said := m.askDrivers(msgs, false)
 	var e effect
 	m.mu.Lock()
+	for index, h := range said {
+		if m.state.setHardware(index, h) {
+			e |= facts
+		}
+	}
 	for _, msg := range msgs {
 		e |= m.state.apply(msg.typ, msg.body)
 	}
@@ -224,7 +265,11 @@ func (m *Monitor) sync() error {
 		return m.again(err)
 	}
 	m.failures = 0
+	said := m.askDrivers(dump, true)
 	m.mu.Lock()
+	for index, h := range said {
+		m.state.setHardware(index, h)
+	}
 	if complete {
 		m.state.replace(dump)
 	} else {
@@ -256,8 +301,17 @@ func (m *Monitor) again(err error) error {
 }
 
 func (m *Monitor) drain() error {
+	for _, s := range m.sockets {
+		if err := m.empty(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Monitor) empty(s *socket) error {
 	for range drainBatches {
-		msgs, err := m.events.poll()
+		msgs, err := s.poll()
 		switch {
 		case errors.Is(err, errLost):
 			m.losses++ // the dump that follows makes up for it

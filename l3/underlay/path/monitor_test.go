@@ -127,7 +127,7 @@ func TestLinkAppearsWithAllThatIsKnownOfIt(t *testing.T) {
 	must(t, netns.Veth(n, "eth0", far, "eth0", netns.VethOptions{AMAC: macA, MTU: 1600}))
 	eventually(t, m, "eth0 up", isUp(m, "eth0"))
 	l := link(t, m, "eth0")
-	want := Link{Name: "eth0", Index: l.Index, MTU: 1600, MAC: macA, AdminUp: true, Carrier: true, Multicast: true, Ethernet: true, Kind: "veth"}
+	want := Link{Name: "eth0", Index: l.Index, MTU: 1600, MAC: macA, AdminUp: true, Carrier: true, Multicast: true, Ethernet: true, Kind: "veth", Driver: "veth", StripsVLAN: true, XDP: l.XDP}
 	if l != want {
 		t.Errorf("link %+v, want %+v", l, want)
 	}
@@ -609,7 +609,7 @@ func TestTwoNamespacesInOneProcess(t *testing.T) {
 		}
 		s := newState()
 		s.replace(dump)
-		if len(s.devices) != 2 {
+		if len(s.devices) != 2 || len(s.xdp) > 0 && len(s.xdp) != 2 {
 			t.Errorf("a dump of %d devices, want lo and one end of the wire", len(s.devices))
 		}
 	}

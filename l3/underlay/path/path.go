@@ -26,9 +26,20 @@ type Link struct {
 	Ethernet  bool   // its frames have an Ethernet header
 	Shaped    bool   // somebody gave it a queueing discipline that limits, delays or sorts
 	Kind      string // "veth", "vxlan", "bridge" and so on; "" for hardware
+	Driver    string // "veth", "tun", "mlx5_core" and so on; "" when there is none, as of lo, or it does not say
 	Master    string // the bridge, bond, team or VRF it belongs to; "": none
 	VLAN      VLAN   // of an 802.1Q sub-interface
 	Alias     string // what it was given for people to read (ip link set alias)
+
+	// StripsVLAN is whether the device takes VLAN tags out of what it receives and
+	// tells of them beside the frame (rx-vlan-hw-parse).
+	StripsVLAN bool
+
+	XDP XDP // what it can do
+
+	// XDPProg is the program that was attached when the kernel last told of the
+	// link. See Monitor.Attached.
+	XDPProg XDPProg
 
 	// Downs counts how often the device went down or away. It never falls
 	// while Index is the same, not even if the device was away in another

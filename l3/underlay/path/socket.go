@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // groups are the notifications that a Monitor listens to.
-var groups = [...]uint{
+var groups = [...]int{
 	unix.RTNLGRP_LINK,
 	unix.RTNLGRP_NEIGH,
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
@@ -36,7 +35,8 @@ type message struct {
 }
 
 // socket receives notifications of the namespace that it was made in. One
-// socket for all groups keeps them in the order in which things happened.
+// socket for all groups of a protocol keeps them in the order in which things
+// happened.
 //
 // It is not the library's, which turns an overflow into text and ends, and
 // cannot be read without waiting.
@@ -44,29 +44,39 @@ type socket struct {
 	file *os.File
 	raw  syscall.RawConn
 	buf  []byte
+	only uint16 // messages of this type are of the netdev family; 0: of rtnetlink
 }
 
-func listen() (*socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+// listen subscribes to what rtnetlink tells.
+func listen() (*socket, error) { return listenTo(unix.NETLINK_ROUTE, 0, groups[:]) }
+
+// listenToNetdev subscribes to what the netdev family tells of devices.
+func listenToNetdev(f genericFamily) (*socket, error) {
+	return listenTo(unix.NETLINK_GENERIC, f.id, []int{f.group})
+}
+
+func listenTo(protocol int, only uint16, groups []int) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket: %w", err)
 	}
-	s := &socket{file: os.NewFile(uintptr(fd), "netlink"), buf: make([]byte, 1<<16)}
-	if err := s.subscribe(fd); err != nil {
+	s := &socket{file: os.NewFile(uintptr(fd), "netlink"), buf: make([]byte, 1<<16), only: only}
+	if err := s.subscribe(fd, groups); err != nil {
 		s.file.Close()
 		return nil, fmt.Errorf("subscribe to netlink notifications: %w", err)
 	}
 	return s, nil
 }
 
-func (s *socket) subscribe(fd int) (err error) {
+func (s *socket) subscribe(fd int, groups []int) (err error) {
 	setRoom(fd, roomBytes)
-	var mask uint32
-	for _, g := range groups {
-		mask |= 1 << (g - 1)
-	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: mask}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
+	}
+	for _, g := range groups {
+		if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, g); err != nil {
+			return err
+		}
 	}
 	s.raw, err = s.file.SyscallConn()
 	return err
@@ -80,48 +90,45 @@ func setRoom(fd, bytes int) {
 	}
 }
 
-// wait returns the next notifications, usually one, or after the deadline an
-// error that wraps os.ErrDeadlineExceeded. They are borrowed until the next
-// call.
-func (s *socket) wait(deadline time.Time) ([]message, error) {
-	if err := s.file.SetReadDeadline(deadline); err != nil {
-		return nil, err
-	}
-	return s.read(func(err error) bool { return err != unix.EAGAIN })
-}
-
-// poll is wait without waiting: no messages and no error when none are there.
+// poll returns the next notifications, usually one, and none when there are none
+// to read. They are borrowed until the next call.
 func (s *socket) poll() ([]message, error) {
-	if err := s.file.SetReadDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
-	msgs, err := s.read(func(error) bool { return true })
-	if errors.Is(err, unix.EAGAIN) {
-		return nil, nil
-	}
-	return msgs, err
-}
-
-func (s *socket) read(done func(error) bool) ([]message, error) {
 	var n, flags int
 	var from unix.Sockaddr
 	var err error
 	rawErr := s.raw.Read(func(fd uintptr) bool {
 		n, _, flags, from, err = unix.Recvmsg(int(fd), s.buf, nil, 0)
-		return done(err)
+		return true
 	})
 	switch {
 	case rawErr != nil:
 		return nil, rawErr
 	case err == unix.ENOBUFS || flags&unix.MSG_TRUNC != 0:
 		return nil, errLost
+	case err == unix.EAGAIN:
+		return nil, nil
 	case err != nil:
 		return nil, err
 	}
 	if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 {
 		return nil, nil // not from the kernel
 	}
-	return split(s.buf[:n]), nil
+	return s.split(s.buf[:n]), nil
+}
+
+// split takes a datagram apart, and leaves out what is of another family.
+func (s *socket) split(b []byte) []message {
+	msgs := split(b)
+	if s.only == 0 {
+		return msgs
+	}
+	netdev := msgs[:0]
+	for _, msg := range msgs {
+		if msg.typ == s.only {
+			netdev = append(netdev, message{ofNetdev, msg.body})
+		}
+	}
+	return netdev
 }
 
 // split takes a datagram apart. It stops at the first header that lies.

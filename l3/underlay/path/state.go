@@ -17,6 +17,11 @@ type state struct {
 	held       map[address]struct{}
 	neighbours map[neighbour]station // those that have a MAC
 
+	// By index, what others than rtnetlink tell of a device, in an order of their
+	// own: xdp has devices that are not there yet, or no more.
+	xdp      map[int]XDP
+	hardware map[int]hardware
+
 	// downs is where Downs of a device that appears begins: above that of any
 	// that has gone. One that comes back from another namespace keeps its
 	// index, and this way its Downs has grown without a memory of every index
@@ -30,6 +35,8 @@ func newState() *state {
 		names:      make(map[string]int),
 		held:       make(map[address]struct{}),
 		neighbours: make(map[neighbour]station),
+		xdp:        make(map[int]XDP),
+		hardware:   make(map[int]hardware),
 	}
 }
 
@@ -67,6 +74,10 @@ func (s *state) apply(typ uint16, b []byte) effect {
 	case unix.RTM_NEWQDISC, unix.RTM_DELQDISC:
 		if index, kind, ok := parseRootQdisc(b); ok {
 			changed = s.setShaped(index, typ == unix.RTM_NEWQDISC && shaped(kind))
+		}
+	case ofNetdev:
+		if index, x, ok := parseXDP(b); ok {
+			changed = s.setXDP(index, x)
 		}
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
 		return routing
@@ -123,6 +134,7 @@ func (s *state) dropDevice(index int) (changed bool) {
 	s.downs = max(s.downs, d.Downs+1)
 	s.dropName(&d)
 	delete(s.devices, index)
+	delete(s.hardware, index)
 	// The kernel says this too, but a message may be lost.
 	for a := range s.held {
 		if a.index == index {
@@ -178,7 +190,7 @@ func (s *state) replace(dump []message) {
 	for _, d := range there.devices {
 		s.setDevice(d)
 	}
-	s.held, s.neighbours = there.held, there.neighbours
+	s.held, s.neighbours, s.xdp = there.held, there.neighbours, there.xdp
 }
 
 // link returns the device in the form that it is shown in.
@@ -187,7 +199,8 @@ func (s *state) link(index int) (Link, bool) {
 	if !ok {
 		return Link{}, false
 	}
-	l := d.Link
+	l, h := d.Link, s.hardware[index]
+	l.Driver, l.StripsVLAN, l.XDP = h.driver, h.stripsVLAN, s.xdp[index]
 	if d.master != 0 {
 		l.Master = s.nameOf(d.master)
 	}

@@ -22,6 +22,8 @@ func attribute(typ uint16, value ...byte) []byte {
 	return append(b, make([]byte, -len(b)&3)...)
 }
 
+func u64(v uint64) []byte { return binary.NativeEndian.AppendUint64(nil, v) }
+
 func u32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 // linkMessage is a struct ifinfomsg and the attributes that matter.
@@ -47,6 +49,9 @@ func linkMessage(d device) []byte {
 		attribute(unix.IFLA_CARRIER_DOWN_COUNT, u32(d.carrierDowns)...),
 		attribute(unix.IFLA_IFALIAS, append([]byte(d.Alias), 0)...),
 		attribute(unix.IFLA_LINK, u32(uint32(d.VLAN.Parent))...),
+		attribute(unix.IFLA_XDP|unix.NLA_F_NESTED, slices.Concat(
+			attribute(unix.IFLA_XDP_ATTACHED, byte(d.XDPProg.Mode)),
+			attribute(unix.IFLA_XDP_PROG_ID, u32(d.XDPProg.ID)...))...),
 		linkInfo(d.Kind, attribute(unix.IFLA_VLAN_ID, u16(d.VLAN.ID)...)))
 }
 
@@ -377,6 +382,16 @@ func consistent(s *state) error {
 			return fmt.Errorf("device %d cannot be found as %q", index, d.Name)
 		}
 	}
+	for index, h := range s.hardware {
+		if _, ok := s.devices[index]; !ok {
+			return fmt.Errorf("device %d is gone and its driver says %+v", index, h)
+		}
+	}
+	for index, x := range s.xdp {
+		if index <= 0 || x == (XDP{}) {
+			return fmt.Errorf("device %d can %+v", index, x)
+		}
+	}
 	for n, is := range s.neighbours {
 		if is.mac.IsZero() || !n.addr.IsValid() {
 			return fmt.Errorf("neighbour %+v is %+v", n, is)
@@ -390,7 +405,9 @@ func consistent(s *state) error {
 func TestStateFollowsAHost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newState()
-		host := map[int]device{}  // what is
+		host := map[int]device{} // what is
+		can := map[int]XDP{}     // what devices can, told of apart
+		says := map[int]hardware{}
 		least := map[int]uint64{} // Downs must not fall under one index
 		index := rapid.IntRange(1, 4)
 		name := rapid.SampledFrom([]string{"a", "b", "c", "d"})
@@ -414,6 +431,10 @@ func TestStateFollowsAHost(t *testing.T) {
 					}
 					n = d.Name
 				}
+				if !there {
+					says[i] = hardware{rapid.SampledFrom([]string{"veth", "tun"}).Draw(t, "driver"), rapid.Bool().Draw(t, "strips")}
+				}
+				d.XDPProg.ID = rapid.Uint32Range(0, 2).Draw(t, "program")
 				d.Index, d.Name, d.MTU = i, n, rapid.IntRange(1280, 9000).Draw(t, "mtu")
 				d.master = index.Draw(t, "master")
 				d.Alias = rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "alias")
@@ -432,6 +453,9 @@ func TestStateFollowsAHost(t *testing.T) {
 				}
 				host[i] = d
 				tell(unix.RTM_NEWLINK, d)
+				if heard {
+					s.setHardware(i, says[i])
+				}
 				lost = lost || !heard
 			},
 			"delete": func(t *rapid.T) {
@@ -444,10 +468,26 @@ func TestStateFollowsAHost(t *testing.T) {
 				tell(unix.RTM_DELLINK, d)
 				lost = lost || !heard
 			},
+			"can": func(t *rapid.T) {
+				i, cmd := index.Draw(t, "index"), rapid.SampledFrom([]byte{netdevAdd, netdevDel, netdevChange}).Draw(t, "command")
+				x := XDP{Known: true, Basic: rapid.Bool().Draw(t, "basic"), Target: rapid.Bool().Draw(t, "target")}
+				if can[i] = x; cmd == netdevDel {
+					delete(can, i)
+				}
+				if rapid.Bool().Draw(t, "heard") {
+					s.apply(ofNetdev, netdevMessage(cmd, i, x))
+				} else {
+					lost = true
+				}
+			},
 			"read all": func(t *rapid.T) {
 				var dump []message
+				for i, x := range can {
+					dump = append(dump, message{ofNetdev, netdevMessage(netdevGet, i, x)})
+				}
 				for _, d := range host {
 					dump = append(dump, message{unix.RTM_NEWLINK, linkMessage(d)})
+					s.setHardware(d.Index, says[d.Index])
 				}
 				s.replace(dump)
 				lost = false
@@ -471,7 +511,8 @@ func TestStateFollowsAHost(t *testing.T) {
 				for _, d := range host {
 					got, ok := s.linkByName(d.Name)
 					want := d.Link
-					want.Downs, want.Master = got.Downs, got.Master
+					want.Downs, want.Master, want.XDP = got.Downs, got.Master, can[d.Index]
+					want.Driver, want.StripsVLAN = says[d.Index].driver, says[d.Index].stripsVLAN
 					if !ok || got != want {
 						t.Fatalf("%s: %+v, want %+v", d.Name, got, want)
 					}
@@ -488,6 +529,8 @@ func TestStateFollowsAHost(t *testing.T) {
 func FuzzApply(f *testing.F) {
 	up := device{Link: Link{Name: "eth0", Index: 5, MTU: 1500, AdminUp: true, Carrier: true, MAC: frame.MAC{2}}}
 	f.Add(uint16(unix.RTM_NEWLINK), linkMessage(up), uint16(unix.RTM_DELLINK), linkMessage(up))
+	up.XDPProg = XDPProg{XDPNative, 7}
+	f.Add(uint16(unix.RTM_NEWLINK), linkMessage(up), uint16(ofNetdev), netdevMessage(netdevChange, 5, XDP{Known: true, Target: true}))
 	f.Add(uint16(unix.RTM_NEWADDR), addressMessage(5, 0, "192.0.2.1/24", "192.0.2.2"), uint16(unix.RTM_DELADDR), addressMessage(5, 0, "2001:db8::1/64", ""))
 	f.Add(uint16(unix.RTM_NEWNEIGH), slices.Concat([]byte{unix.AF_INET, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0}, attribute(unix.NDA_DST, 192, 0, 2, 2), attribute(unix.NDA_LLADDR, 2, 0, 0, 0, 0, 1)), uint16(unix.RTM_NEWROUTE), []byte{})
 	f.Fuzz(func(t *testing.T, typ1 uint16, b1 []byte, typ2 uint16, b2 []byte) {

@@ -133,6 +133,7 @@ func (m *Monitor) VLAN(v VLAN) (Link, bool) {
 		return l, true
 	}
 	is.Downs, is.Master = l.Downs, l.Master
+	is.Driver, is.StripsVLAN, is.XDP = l.Driver, l.StripsVLAN, l.XDP
 	return is.Link, is.VLAN == v
 }
 

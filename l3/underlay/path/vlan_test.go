@@ -76,6 +76,7 @@ func TestVLANIsMadeAndRemoved(t *testing.T) {
 		must(t, m.AddVLAN(v))
 		l, ok := m.VLAN(v.VLAN)
 		want := Link{Name: "und0.77", Index: l.Index, MTU: 1600, MAC: l.MAC, Multicast: true, Kind: "vlan", VLAN: v.VLAN, Alias: mark, Downs: l.Downs}
+		want.Driver, want.StripsVLAN, want.XDP = "802.1Q VLAN Support", l.StripsVLAN, l.XDP
 		if !ok || l != want {
 			t.Fatalf("%+v, %v, want %+v", l, ok, want)
 		}
