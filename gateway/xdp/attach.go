@@ -1,0 +1,94 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Variant is what an interface can tell of a frame besides its bytes.
+type Variant uint8
+
+// The variants, as the programs have them.
+const (
+	Plain Variant = iota // nothing: all there is to know is in the bytes
+	Veth                 // that it comes from a sender on this machine (Linux 6.3)
+	Tags                 // the VLAN tag that the hardware took out (Linux 6.8)
+)
+
+// Flags of a program (linux/bpf.h).
+const (
+	hasFrags     = 1 << 5 // BPF_F_XDP_HAS_FRAGS
+	devBoundOnly = 1 << 6 // BPF_F_XDP_DEV_BOUND_ONLY
+)
+
+// Role is what an interface is to the gateway.
+type Role uint8
+
+// The roles.
+const (
+	Access Role = iota
+	FacesUnderlay
+)
+
+// programNames is by role and variant.
+var programNames = [2][3]string{
+	Access:        {fastProgAccess, fastProgAccessVeth, fastProgAccessTags},
+	FacesUnderlay: {fastProgUnderlay, fastProgUnderlayVeth, fastProgUnderlayTags},
+}
+
+// program loads the program for an interface. index binds it to that one, where the
+// variant asks for it.
+func (p *Plane) program(r Role, v Variant, index int, frags bool) (*ebpf.Program, error) {
+	name := programNames[r][v]
+	spec := p.spec.Copy()
+	for other := range spec.Programs {
+		if other != name {
+			delete(spec.Programs, other)
+		}
+	}
+	is := spec.Programs[name]
+	is.Name = "vxgw_" + name[:min(len(name), 10)]
+	if v != Plain {
+		is.Ifindex, is.Flags = uint32(index), is.Flags|devBoundOnly
+	}
+	if frags {
+		is.Flags |= hasFrags
+	}
+	if err := spec.Variables[fastVarFrags].Set(truth(frags)); err != nil {
+		return nil, err
+	}
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: p.maps})
+	if err != nil {
+		return nil, fmt.Errorf("load program %s: %w", name, err)
+	}
+	defer c.Close()
+	prog := c.Programs[name]
+	delete(c.Programs, name) // it is the caller's now
+	return prog, nil
+}
+
+// Attachment is a program at an interface.
+type Attachment struct {
+	Native bool
+	link   link.Link
+}
+
+// Attach has the interface with an index decided about by the programs: in its
+// driver. The error says why that cannot be.
+func (p *Plane) Attach(index int, r Role, v Variant, frags bool) (*Attachment, error) {
+	prog, err := p.program(r, v, index, frags)
+	if err != nil {
+		return nil, err
+	}
+	l, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: index, Flags: link.XDPDriverMode})
+	if err = errors.Join(err, prog.Close()); err != nil {
+		return nil, fmt.Errorf("attach XDP: %w", err)
+	}
+	return &Attachment{Native: true, link: l}, nil
+}
+
+// Close takes the program away.
+func (a *Attachment) Close() error { return a.link.Close() }

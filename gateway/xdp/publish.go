@@ -1,0 +1,273 @@
+package xdp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"vxgw/l3/ip"
+)
+
+// As in bpf/layout.h.
+const (
+	maxLinks  = 16384
+	firstVTEP = 4096
+	noPort    = 0xffff
+	noVRF     = 0xffff
+
+	linkAccess   = 1
+	linkUnderlay = 2
+
+	portLive      = 1
+	portUp        = 2
+	portShut      = 4
+	portIsolated  = 8
+	portDropsBPDU = 16
+	portTarget    = 32
+
+	domainLive  = 1
+	domainHears = 2
+
+	vtepLive  = 1
+	vtepReady = 2
+
+	controlAllVNIs = 1
+)
+
+// Publish makes v what the programs decide by, all of it in one step: they go by one
+// half of each table, and the other one is written.
+func (p *Plane) Publish(v *View) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// Programs that began before the last Publish may still be in the half that is
+	// to be written.
+	if err := p.grace.wait(); err != nil {
+		return err
+	}
+	is := p.inForce.at[0].Half & 1
+	next := 1 - is
+	errs := []error{p.setDevs(v)}
+	p.putLinks(v, p.links.half(next))
+	p.putPorts(v, p.ports.half(next))
+	p.putVTEPs(v, p.vteps.half(next))
+	all := p.putDomains(v, p.domains.half(next), p.vnis.half(next))
+	var flags uint32
+	if all {
+		flags = controlAllVNIs
+	}
+	atomic.StoreUint32(&p.inForce.at[0].Flags, flags)
+	atomic.StoreUint32(&p.inForce.at[0].Half, next)
+	return errors.Join(errs...)
+}
+
+func (p *Plane) putLinks(v *View, to []fastLink) {
+	clear(to)
+	for _, l := range v.Links {
+		is := fastLink{Mac: macWord(l.MAC), Ifindex: uint32(l.Index), Port: noPort, Flags: linkUnderlay}
+		if l.Access {
+			is.Port, is.Flags = l.Port, linkAccess
+		}
+		to[uint32(l.Index)%maxLinks] = is
+	}
+}
+
+func (p *Plane) putPorts(v *View, to []fastPort) {
+	clear(to)
+	for i := range v.Ports[:min(len(v.Ports), len(to))] {
+		q := &v.Ports[i]
+		is := fastPort{Domain: q.Domain, MaxFrame: q.MaxFrame}
+		for flag, set := range map[uint16]bool{
+			portLive: q.Live, portUp: q.Up, portShut: q.Shut, portIsolated: q.Isolated, portDropsBPDU: q.DropsBPDU,
+			portTarget: q.Target != 0 && p.devs[uint32(i)] == q.Target,
+		} {
+			if set {
+				is.Flags |= flag
+			}
+		}
+		to[i] = is
+	}
+}
+
+// putDomains also fills in where VNIs are, and reports whether all of them are there.
+func (p *Plane) putDomains(v *View, to []fastDomain, vnis []fastVniBucket) (all bool) {
+	clear(to)
+	clear(vnis)
+	all = true
+	for i := range v.Domains {
+		d := &v.Domains[i]
+		if !d.Live {
+			continue
+		}
+		if i >= len(to) || !putVNI(vnis, vniWord(d.VNI), uint32(i)) {
+			all = false
+			continue
+		}
+		is := fastDomain{Gateway: macWord(d.Gateway), Vni: vniWord(d.VNI), Ageing: ticks(d.Ageing), Vrf: noVRF, Flags: domainLive}
+		if d.Hears {
+			is.Flags |= domainHears
+		}
+		if d.Routed && int(d.VRF) < p.sizes.VRFs {
+			is.Vrf = d.VRF
+		}
+		to[i] = is
+	}
+	return all
+}
+
+// putVNI notes where a VNI is. There are buckets enough for none to be full, but for
+// bad luck.
+func putVNI(buckets []fastVniBucket, vni, domain uint32) bool {
+	const golden = 0x9e3779b1
+	b := &buckets[vni*golden>>8&uint32(len(buckets)-1)]
+	for k := range b.Vni {
+		if b.Vni[k] == 0 {
+			b.Vni[k], b.Domain[k] = vni, domain
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Plane) putVTEPs(v *View, to []fastVtep) {
+	clear(to)
+	for i := range v.VTEPs[:min(len(v.VTEPs), len(to))] {
+		t := &v.VTEPs[i]
+		if !t.Addr.IsValid() {
+			continue
+		}
+		is := fastVtep{Flags: vtepLive, Addr: addrWords(t.Addr)}
+		if dev, ok := p.devOf(t.Via); ok && t.MaxFrame > 0 {
+			is.Flags |= vtepReady
+			is.MaxFrame, is.Dev, is.Ifindex = uint16(min(t.MaxFrame, 0xffff)), dev, uint32(t.Via.Interface)
+			p.head.put(&is, t)
+		}
+		to[i] = is
+	}
+}
+
+// devOf returns where in devs a hop's interface is.
+func (p *Plane) devOf(h *Hop) (dev uint32, ok bool) {
+	if h == nil {
+		return 0, false
+	}
+	for i := range uint32(maxUnderlays) {
+		if dev = uint32(p.sizes.Ports) + i; p.devs[dev] == h.Interface {
+			return dev, true
+		}
+	}
+	return 0, false
+}
+
+// setDevs has frames redirected to the interfaces of v. What is taken away goes at
+// once, in either half: there is nowhere to send it to.
+func (p *Plane) setDevs(v *View) error {
+	want := make(map[uint32]int)
+	for i := range v.Ports[:min(len(v.Ports), p.sizes.Ports)] {
+		if t := v.Ports[i].Target; t != 0 {
+			want[uint32(i)] = t
+		}
+	}
+	p.wantUnderlays(v, want)
+	var errs []error
+	for dev, index := range p.devs {
+		if want[dev] == index {
+			continue
+		}
+		if err := p.maps[fastMapDevs].Delete(dev); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, fmt.Errorf("forget interface %d: %w", index, err))
+		}
+		delete(p.devs, dev)
+	}
+	for dev, index := range want {
+		if p.devs[dev] == index {
+			continue
+		}
+		err := p.maps[fastMapDevs].Put(dev, uint32(index))
+		if err == nil {
+			p.devs[dev] = index
+		} else if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENODEV) {
+			errs = append(errs, fmt.Errorf("redirect to interface %d: %w", index, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// wantUnderlays adds the interfaces of hops, each where it is already.
+func (p *Plane) wantUnderlays(v *View, want map[uint32]int) {
+	used := make(map[int]bool)
+	for i := range v.VTEPs {
+		if h := v.VTEPs[i].Via; h != nil {
+			used[h.Interface] = true
+		}
+	}
+	first := uint32(p.sizes.Ports)
+	for dev, index := range p.devs {
+		if dev >= first && used[index] {
+			want[dev] = index
+			delete(used, index)
+		}
+	}
+	for index := range used {
+		for dev := first; dev < first+maxUnderlays; dev++ {
+			if want[dev] == 0 {
+				want[dev] = index
+				break
+			}
+		}
+	}
+}
+
+// header makes the outer headers of VTEPs.
+type header struct{ u Underlay }
+
+func newHeader(u Underlay) header { return header{u} }
+
+// put writes the headers of what goes to a VTEP: all of them but lengths, checksums,
+// source port, TOS and VNI.
+func (h *header) put(to *fastVtep, v *VTEP) {
+	const ethernet, udp = 14, 8
+	b := to.Head[:0]
+	b = append(b, v.Via.To[:]...)
+	b = append(b, v.Via.From[:]...)
+	if h.u.VLAN != 0 {
+		b = binary.BigEndian.AppendUint16(b, 0x8100)
+		b = binary.BigEndian.AppendUint16(b, h.u.VLAN)
+	}
+	var sum uint64
+	if v.Addr.Is6() {
+		b = binary.BigEndian.AppendUint16(b, 0x86dd)
+		at := len(b)
+		b = b[:at+ip.IPv6HeaderLen]
+		ip.IPv6(b[at:]).Encode(ip.IPv6Fields{NextHeader: ip.ProtoUDP, HopLimit: h.u.TTL, Src: h.u.Address.As16(), Dst: v.Addr.As16()})
+		sum = sumWords(b[at+8:]) + uint64(inOrder(ip.ProtoUDP))
+	} else {
+		b = binary.BigEndian.AppendUint16(b, 0x0800)
+		at := len(b)
+		b = b[:at+ip.IPv4HeaderLen]
+		ip.IPv4(b[at:]).Encode(ip.IPv4Fields{DontFragment: h.u.DF, TTL: h.u.TTL, Protocol: ip.ProtoUDP, Src: h.u.Address.As4(), Dst: v.Addr.As4()})
+		clear(b[at+2 : at+6])
+		clear(b[at+10 : at+12])
+		b[at+1] = 0
+		sum = sumWords(b[at:])
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	to.Sum = uint32(sum)
+	b = binary.BigEndian.AppendUint16(b, 0)
+	b = binary.BigEndian.AppendUint16(b, h.u.Port)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, 8, 0, 0, 0, 0, 0, 0, 0)
+}
+
+// sumWords sums up 16-bit words as they are in memory.
+func sumWords(b []byte) (sum uint64) {
+	for ; len(b) > 1; b = b[2:] {
+		sum += uint64(binary.NativeEndian.Uint16(b))
+	}
+	return sum
+}

@@ -1,0 +1,88 @@
+package xdp
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"vxgw/l2/frame"
+)
+
+// View is what the programs know of the gateway, but for stations and routes: all of
+// it, as it is at one moment.
+type View struct {
+	Links   []Link
+	Ports   []Port   // by number
+	Domains []Domain // by number
+	VTEPs   []VTEP   // by number
+}
+
+// Link is an interface that frames come in by.
+type Link struct {
+	Index  int
+	MAC    frame.MAC
+	Access bool // it is an access port, and Port its number; otherwise it faces the underlay
+	Port   uint16
+}
+
+// Port is an access port.
+type Port struct {
+	Live, Up, Shut, Isolated, DropsBPDU bool
+
+	Domain   uint16
+	MaxFrame uint32 // bytes with the Ethernet header
+	Target   int    // index of the interface that frames can be redirected to; 0: none can
+}
+
+// Domain is a bridge domain.
+type Domain struct {
+	Live    bool
+	VNI     uint32
+	Gateway frame.MAC
+	Ageing  uint32 // seconds; 0: never
+	Hears   bool   // ARP and ND are listened to
+	Routed  bool
+	VRF     uint16
+}
+
+// VTEP is a remote VTEP.
+type VTEP struct {
+	Addr     netip.Addr // not valid: there is none
+	MaxFrame int        // longest inner frame, in bytes
+	Via      *Hop       // nil: nothing goes there from here
+}
+
+// Hop is where on which link packets to a VTEP go.
+type Hop struct {
+	Interface int
+	From, To  frame.MAC
+}
+
+// ticks turns seconds into the unit of the programs, 2^30 ns, and never less.
+func ticks(seconds uint32) uint32 {
+	const second = 1_000_000_000
+	return uint32((uint64(seconds)*second + 1<<30 - 1) >> 30)
+}
+
+// macWord is a MAC as the programs compare it.
+func macWord(m frame.MAC) uint64 { return m.Uint64() }
+
+// addrWords is an address as the programs have it: words as they are in a packet.
+func addrWords(a netip.Addr) (w [4]uint32) {
+	if a.Is4() {
+		b := a.As4()
+		w[0] = binary.NativeEndian.Uint32(b[:])
+		return w
+	}
+	b := a.As16()
+	for i := range w {
+		w[i] = binary.NativeEndian.Uint32(b[4*i:])
+	}
+	return w
+}
+
+// vniWord is a VNI as it is in a VXLAN header.
+func vniWord(vni uint32) uint32 {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], vni<<8)
+	return binary.NativeEndian.Uint32(b[:])
+}
