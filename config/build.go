@@ -15,11 +15,10 @@ type builder struct {
 	cfg *Config
 
 	underlay section
-	vnis     []section     // as cfg.VNIs
-	ports    []section     // as cfg.Ports
-	macs     []section     // as cfg.MACs
-	vrfs     []section     // as cfg.VRFs
-	asked    map[int][]int // index in inactive: where the file asks for it
+	vnis     []section // as cfg.VNIs
+	ports    []section // as cfg.Ports
+	macs     []section // as cfg.MACs
+	vrfs     []section // as cfg.VRFs
 
 	vniByID    map[uint32]int // index in cfg.VNIs
 	vniByVLAN  map[uint16]int
@@ -50,7 +49,6 @@ func (b *builder) build(raw map[string]any, root *node) *Config {
 	b.api(one(apiTable))
 	b.log(one(logTable))
 
-	b.warnInactive()
 	b.warnSurprises()
 	sortProblems(b.warnings)
 	b.cfg.Warnings = b.warnings
@@ -114,7 +112,6 @@ func (b *builder) datapath(s section) {
 		Workers:  int(get[int64](s, "workers")),
 		MACLimit: int(get[int64](s, "mac_limit")),
 	}
-	b.noteInactive(s)
 }
 
 func (b *builder) api(s section) {

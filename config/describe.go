@@ -66,23 +66,11 @@ func (c *Config) facts() [][]cell {
 
 // moves says how frames are moved.
 func (d Datapath) moves() string {
-	mode := string(d.Mode)
-	if d.Mode == ModeXDP {
-		mode = mark(mode, "datapath", "mode")
-	}
 	workers := "one worker per CPU"
 	if d.Workers > 0 {
 		workers = count(d.Workers, "worker")
 	}
-	return mode + ", " + mark(workers, "datapath", "workers")
-}
-
-// mark puts behind what a key asks for that it is not done yet.
-func mark(s, table, key string) string {
-	if yet := notYet(table, key); yet != "" {
-		return s + " (" + yet + ")"
-	}
-	return s
+	return string(d.Mode) + ", " + workers
 }
 
 func (u Underlay) through() string {
@@ -155,7 +143,7 @@ func (c *Config) vniGrid() [][]cell {
 	for _, v := range c.VNIs {
 		floods := words(v.Flood)
 		if v.Group.IsValid() {
-			floods = append(floods, mark("group "+v.Group.String(), "vni", "group"))
+			floods = append(floods, "group "+v.Group.String())
 		}
 		accepts := cell{"anyone"}
 		if v.AllowedVTEPs != nil {

@@ -126,12 +126,12 @@ func Sample() string {
 		case strings.HasPrefix(plain, "["):
 			t = tableOf(plain)
 			if !saw[t] {
-				b.WriteString("# " + mark(t.doc, t.name, "") + "\n")
+				b.WriteString("# " + t.doc + "\n")
 				saw[t] = true
 			}
 		case isKey && !told[t.key(name)]:
 			told[t.key(name)] = true
-			line = explain(line, t, t.key(name))
+			line = explain(line, t.key(name))
 		}
 		b.WriteString(line + "\n")
 	}
@@ -149,7 +149,7 @@ func tableOf(header string) *table {
 
 // explain puts behind a key what it means, its limits and what it does when it
 // is not written.
-func explain(line string, t *table, k *key) string {
+func explain(line string, k *key) string {
 	notes := []string{k.doc}
 	if k.kind.limits != "" {
 		notes = append(notes, k.kind.limits)
@@ -159,9 +159,6 @@ func explain(line string, t *table, k *key) string {
 	}
 	if k.restart {
 		notes = append(notes, "restart")
-	}
-	if yet := notYet(t.name, k.name); yet != "" {
-		notes = append(notes, yet)
 	}
 	pad := max(sampleColumn-utf8.RuneCountInString(line), 1)
 	return fmt.Sprintf("%s%*s# %s", line, pad, "", strings.Join(notes, "; "))

@@ -88,7 +88,7 @@ var underlayTable = &table{name: "underlay", doc: "The IP network between the VT
 }}
 
 var datapathTable = &table{name: "datapath", doc: "How frames are moved.", keys: []key{
-	{name: "mode", kind: choice(string(ModeAuto), string(ModeRaw), string(ModeXDP)), def: string(ModeAuto), restart: true, doc: "the way frames take through this machine"},
+	{name: "mode", kind: choice(string(ModeAuto), string(ModeRaw), string(ModeXDP)), def: string(ModeAuto), restart: true, doc: "the way frames take: raw by packet sockets, xdp by XDP where that can be, auto by XDP where it can be and pays"},
 	{name: "workers", kind: integer(0, maxWorks), def: int64(0), restart: true, doc: "workers for each direction: receive queues of the underlay, and of the access ports together; 0: one per CPU, half of them for each"},
 	{name: "mac_limit", kind: integer(1, maxMACs), def: int64(defaultMACs), restart: true, doc: "MAC addresses in all"},
 }}

@@ -10,7 +10,6 @@ import (
 func (b *builder) readVNIs(sections []section) {
 	b.vniByID, b.vniByVLAN, b.badIDs = map[uint32]int{}, map[uint16]int{}, map[string]bool{}
 	for i, s := range sections {
-		b.noteInactive(s)
 		v := VNI{
 			ID:          uint32(get[int64](s, "id")),
 			VLAN:        uint16(get[int64](s, "vlan")),

@@ -87,7 +87,6 @@ func (b *builder) readVRFs(sections []section) {
 	b.vrfByName, b.badVRFs = map[string]*domain{}, map[string]bool{}
 	b.vrfs = sections
 	for i, s := range sections {
-		b.noteInactive(s)
 		v := VRF{Name: get[string](s, "name")}
 		b.cfg.VRFs = append(b.cfg.VRFs, v)
 		if v.Name == "" {

@@ -1,62 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
 )
-
-// inactive lists what a file may say and this release does not do yet. A
-// feature that comes alive loses its line.
-var inactive = []struct {
-	table, key string           // "": the table itself
-	says       func(v any) bool // nil: any value
-	short      string           // for the sample and the description
-	message    string
-}{
-	{"datapath", "mode", func(v any) bool { return v == string(ModeXDP) }, "no \"xdp\" yet", "mode = \"xdp\": there is no fast path yet: raw is used"},
-}
-
-// notYet returns the short word on an inactive key, "" for any other.
-func notYet(table, key string) string {
-	for _, f := range inactive {
-		if f.table == table && f.key == key {
-			return f.short
-		}
-	}
-	return ""
-}
-
-// noteInactive notes which of the inactive features a section asks for.
-func (b *builder) noteInactive(s section) {
-	for i, f := range inactive {
-		if f.table != s.table.name || s.node == nil {
-			continue
-		}
-		at := s.place()
-		if f.key != "" {
-			v := s.vals[f.key]
-			if v.node == nil || v.bad || f.says != nil && !f.says(v.val) {
-				continue
-			}
-			at = v.node.val
-		}
-		if b.asked == nil {
-			b.asked = map[int][]int{}
-		}
-		b.asked[i] = append(b.asked[i], at)
-	}
-}
-
-// warnInactive warns of each inactive feature once, at its first place.
-func (b *builder) warnInactive() {
-	for i, at := range b.asked {
-		more := ""
-		if n := len(at) - 1; n > 0 {
-			more = fmt.Sprintf(" (and %d more)", n)
-		}
-		b.warn(at[0], "%s%s", inactive[i].message, more)
-	}
-}
 
 // warnSurprises warns of what is legal and hardly meant.
 func (b *builder) warnSurprises() {

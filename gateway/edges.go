@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"vxgw/gateway/xdp"
 	"vxgw/l2/port"
 	"vxgw/l3/underlay"
 	"vxgw/l3/underlay/path"
@@ -75,6 +76,9 @@ type Edges struct {
 	Host         Host
 	OpenPort     func(path.Link, PortOptions) (port.Port, error)
 	OpenUnderlay func(UnderlayOptions) (underlay.Underlay, error)
+
+	// OpenFast makes the tables of the fast path; nil: there is none.
+	OpenFast func(xdp.Sizes, xdp.Underlay) (*xdp.Plane, error)
 
 	// PortTaken reports whether an error of OpenUnderlay means that somebody
 	// else has the UDP port.

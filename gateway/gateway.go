@@ -27,6 +27,7 @@ type Gateway struct {
 	trouble       trouble
 	answers       *counters.Limit // of ICMP errors for bridged frames
 	router        *router
+	fast          *fast
 	kick          chan struct{} // look again; see nudge
 	paths         paths
 	pathMTUs      pathMTUs
@@ -47,18 +48,24 @@ type Gateway struct {
 
 // New makes a gateway of a valid configuration. Nothing is opened before Run.
 func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
-	t, err := tables.New(cfg)
-	if err != nil {
-		return nil, err
-	}
 	g := &Gateway{
 		edges:         edges,
 		log:           log,
-		tables:        t,
 		encapsulation: newEncapsulation(cfg),
 		kick:          make(chan struct{}, 1),
 		paths:         newPaths(),
 		answers:       counters.NewLimit(answersPerSecond),
+	}
+	g.fast = newFast(g, cfg)
+	var err error
+	if g.fast.is() {
+		g.tables, err = tables.New(cfg, g.fast)
+	} else {
+		g.tables, err = tables.New(cfg, nil)
+	}
+	if err != nil {
+		g.fast.close()
+		return nil, err
 	}
 	g.router = newRouter(g)
 	g.cfg.Store(cfg)

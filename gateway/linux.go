@@ -28,6 +28,7 @@ func Linux() (Edges, error) {
 		Host:         host,
 		OpenPort:     openPort,
 		OpenUnderlay: openUnderlay,
+		OpenFast:     xdp.NewPlane,
 		PortTaken:    udp.IsPortTaken,
 		LookAround:   raw.LookAround,
 		IsHeard:      raw.IsHeard,

@@ -22,6 +22,7 @@ func (g *Gateway) Name() string { return g.config().Name }
 
 // Ports lists the configured access ports, in the configuration's order.
 func (g *Gateway) Ports() []api.PortRow {
+	g.fast.collect()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.tables.Snapshot()
@@ -41,6 +42,7 @@ func (g *Gateway) Ports() []api.PortRow {
 
 // VNIs lists the configured bridge domains, in the configuration's order.
 func (g *Gateway) VNIs() []api.VNIRow {
+	g.fast.collect()
 	s, behind := g.tables.Snapshot(), g.behind()
 	vnis := g.config().VNIs
 	rows := make([]api.VNIRow, 0, len(vnis))
@@ -111,6 +113,7 @@ func members(s *forward.Snapshot, d fdb.Domain, behind map[fdb.Domain]map[forwar
 
 // VTEPs lists the remote VTEPs: the configured and those that were heard of.
 func (g *Gateway) VTEPs() []api.VTEPRow {
+	g.fast.collect()
 	s, now := g.tables.Snapshot(), g.edges.Clock()
 	vnis := g.vnisByVTEP(s)
 	rows := []api.VTEPRow{}
@@ -258,7 +261,7 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 	for _, p := range g.ports {
 		row := api.DatapathRow{Mode: "raw", Interface: p.cfg.Interface, Attached: p.dev != nil, Reason: p.reason}
 		if p.dev != nil && p.reason == "" {
-			row.Reason = describePort(p.dev) + g.heard(p.link.Index)
+			row.Mode, row.Reason = g.describeFast(p.link.Index, describePort(p.dev)+g.heard(p.link.Index))
 		}
 		rows = append(rows, row)
 	}
@@ -311,7 +314,7 @@ func (g *Gateway) uplinkRow() api.DatapathRow {
 		row.Interface = cmp.Or(g.up.vlan.link.Name, row.Interface)
 	}
 	if g.up.dev != nil {
-		row.Reason = cmp.Or(g.up.vlan.ails, g.describeUplink())
+		row.Mode, row.Reason = g.describeUplinkFast(cmp.Or(g.up.vlan.ails, g.describeUplink()))
 		if lacks := g.up.lacks.Load(); lacks != nil {
 			row.Reason += ", with less than they should have: " + strings.Join(*lacks, "; ")
 		}

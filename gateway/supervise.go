@@ -30,6 +30,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { g.followPaths(ctx) })
 	tasks.Go(func() { g.router.run(ctx) })
+	tasks.Go(func() { g.fast.run(ctx) })
 	defer tasks.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()
@@ -59,6 +60,7 @@ func (g *Gateway) begin() error {
 }
 
 func (g *Gateway) everySecond(ticks int) {
+	g.fast.everySecond(g.edges.Clock())
 	g.tables.Sweep(g.edges.Clock())
 	g.pollEdges()
 	if f := g.edges.LookAround; f != nil {
@@ -86,11 +88,13 @@ func (g *Gateway) reconcile() {
 	g.reconcilePorts()
 	g.reconcileLinks()
 	g.reconcileGroups()
+	g.fast.want(g.fastWants())
 }
 
 func (g *Gateway) closeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.fast.close()
 	g.closePorts(g.ports)
 	g.closeUplink()
 	g.closeVLAN()

@@ -197,6 +197,7 @@ func (g *Gateway) pollUplink() {
 
 // pollEdges brings the counters that the kernel keeps up to date.
 func (g *Gateway) pollEdges() {
+	g.fast.collect()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range g.ports {

@@ -24,6 +24,7 @@ type Tables struct {
 	neighbours *neigh.Table
 	hosts      *nud.Table
 	index      *vtepIndex
+	changed    chan struct{} // see Changed
 
 	snap    atomic.Pointer[forward.Snapshot]
 	orphans atomic.Uint64 // see Orphans
@@ -42,11 +43,12 @@ type Tables struct {
 	part     int                     // of the FDB that was swept last
 }
 
-// New returns tables for a configuration, with every port absent.
-func New(cfg *config.Config) (*Tables, error) {
+// New returns tables for a configuration, with every port absent. copy is told of
+// every change of the FDB; nil: nobody is.
+func New(cfg *config.Config, copy Mirror) (*Tables, error) {
 	t := &Tables{
-		fdb:   fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops}),
-		index: newVTEPIndex(),
+		index:   newVTEPIndex(),
+		changed: make(chan struct{}, 1),
 
 		neighbours: neigh.New(),
 		hosts:      nud.New(),
@@ -59,12 +61,21 @@ func New(cfg *config.Config) (*Tables, error) {
 		static:  make(map[addr]struct{}),
 		quiet:   make(map[forward.VTEPID]idle),
 	}
+	c := fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops}
+	if copy != nil {
+		c.Mirror = &mirror{t, copy}
+	}
+	t.fdb = fdb.New(c)
 	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Neighbours: t.neighbours, Hosts: t.hosts, Local: cfg.Underlay.Address})
 	return t, t.Apply(cfg)
 }
 
 // Snapshot returns the newest snapshot. A worker asks once a batch.
 func (t *Tables) Snapshot() *forward.Snapshot { return t.snap.Load() }
+
+// Changed is signalled when there is a newer snapshot than when it was last received
+// from.
+func (t *Tables) Changed() <-chan struct{} { return t.changed }
 
 // FDB returns the forwarding database.
 func (t *Tables) FDB() *fdb.Table { return t.fdb }
@@ -89,6 +100,10 @@ func (t *Tables) publish(s *forward.Snapshot) {
 		t.index.put(s.VTEPs[v].Addr, v)
 	}
 	t.numbered = t.numbered[:0]
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
 }
 
 // PortState is what the host says of a port.

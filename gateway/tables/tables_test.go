@@ -45,7 +45,7 @@ func base() *config.Config {
 
 func tablesOf(t *testing.T, cfg *config.Config) *Tables {
 	t.Helper()
-	tb, err := New(cfg)
+	tb, err := New(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func parse(t testing.TB, text string) *config.Config {
 // As many VRFs as one gateway has, each a table of its own though all addresses are
 // the same; and one more is refused, and changes nothing.
 func TestManyVRFs(t *testing.T) {
-	x, err := New(parse(t, manyVRFs(maxVRFs)))
+	x, err := New(parse(t, manyVRFs(maxVRFs)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestManyVRFs(t *testing.T) {
 // A VRF that stays keeps its number and its counters; one that goes leaves an empty
 // table behind, for who still routes by it.
 func TestVRFsComeAndGo(t *testing.T) {
-	x, err := New(parse(t, manyVRFs(3)))
+	x, err := New(parse(t, manyVRFs(3)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vxgw/config"
+	"vxgw/gateway/forward"
+	"vxgw/gateway/xdp"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
+	"vxgw/l3/vxlan"
+)
+
+// fast is the fast path: programs in the kernel that carry the frames whose way is
+// certain. Everything else comes up to the workers, who decide; what they have learned
+// and what the snapshot says is copied to the programs.
+type fast struct {
+	// set once
+	gw    *Gateway
+	plane *xdp.Plane // nil: there is none
+	why   string     // there is none, in words
+
+	mu    sync.Mutex        // guards everything below
+	links map[int]*fastLink // by index: where programs are, or were to be
+	full  bool              // it was told of that the tables are full
+	told  map[int]bool      // the interfaces that the programs redirect to
+
+	kick     chan struct{}
+	counting sync.Mutex // guards counts
+	counts   fastCounts
+
+	// What the workers have read by the underlay, and what of it a VTEP on this
+	// machine had left something undone of.
+	underlayFrames, underlayUndone atomic.Uint64
+}
+
+// Every which time the fast path is looked after.
+const (
+	fastEvery = 100 * time.Millisecond // who sends on a veth, and how much
+
+	// publishRest bounds how often the programs get a new view: while one is written
+	// news gathers.
+	publishRest = 5 * time.Millisecond
+)
+
+// newFast makes the tables of the fast path, if there is to be one.
+func newFast(g *Gateway, cfg *config.Config) *fast {
+	f := &fast{gw: g, links: make(map[int]*fastLink), kick: make(chan struct{}, 1)}
+	switch {
+	case cfg.Datapath.Mode == config.ModeRaw:
+		f.why = "[datapath] mode is raw"
+		return f
+	case g.edges.OpenFast == nil:
+		f.why = "there is none here"
+		return f
+	}
+	plane, err := g.edges.OpenFast(fastSizes(cfg), fastUnderlay(cfg))
+	if err != nil {
+		f.why = fmt.Sprintf("no fast path: %v", err)
+		return f
+	}
+	f.plane = plane
+	return f
+}
+
+// fastSizes is what there is to be room for. VTEPs come by what they send, and a
+// reload brings ports and VNIs: there is room for more of each.
+func fastSizes(cfg *config.Config) xdp.Sizes {
+	const mostStations, mostRoutes = 1 << 18, 1 << 16
+	s := xdp.Sizes{
+		Ports:    roomFor(len(cfg.Ports), 64, forward.MaxPorts),
+		Domains:  roomFor(len(cfg.VNIs), 64, 1<<16),
+		VNIs:     roomFor(len(cfg.VNIs), 64, 1<<16),
+		VTEPs:    roomFor(len(cfg.Remotes()), 1024, forward.MaxVTEPs),
+		VRFs:     roomFor(len(cfg.VRFs), 16, 4096),
+		Stations: min(cfg.Datapath.MACLimit, mostStations),
+		Routes:   1024,
+	}
+	for i := range cfg.VNIs {
+		if cfg.VNIs[i].VRF != "" {
+			s.Routes = mostRoutes
+		}
+	}
+	return s
+}
+
+// roomFor is twice what there is, within bounds.
+func roomFor(n, least, most int) int { return min(max(2*n, least), most) }
+
+func fastUnderlay(cfg *config.Config) xdp.Underlay {
+	u := &cfg.Underlay
+	return xdp.Underlay{
+		Address: u.Address, Port: u.Port, VLAN: u.VLAN, TTL: u.TTL, DF: u.DF,
+		Checksum: u.Checksum, ZeroChecksum6: u.ZeroChecksum6, Strict: u.Strict,
+		InheritDSCP: u.DSCP.Inherit, DSCP: u.DSCP.Value,
+		SourcePorts: [2]uint16{u.SourcePorts.First, u.SourcePorts.Last}, EntropySeed: vxlan.DefaultSeed,
+	}
+}
+
+// is reports whether there is a fast path.
+func (f *fast) is() bool { return f.plane != nil }
+
+// Learned is as tables.Mirror has it.
+func (f *fast) Learned(e fdb.Entry, unsure bool) { f.plane.Learned(e, unsure) }
+
+// Seen is as tables.Mirror has it.
+func (f *fast) Seen(d fdb.Domain, m frame.MAC) { f.plane.Seen(d, m) }
+
+// Forgotten is as tables.Mirror has it.
+func (f *fast) Forgotten(d fdb.Domain, m frame.MAC) { f.plane.Forgotten(d, m) }
+
+// run keeps the programs in line with what the gateway knows until ctx ends.
+func (f *fast) run(ctx context.Context) {
+	if !f.is() {
+		return
+	}
+	look := time.NewTicker(fastEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.gw.tables.Changed():
+			f.news()
+		case <-f.kick:
+			f.publish()
+			if !rest(ctx, publishRest) {
+				return
+			}
+		case <-look.C:
+			f.look()
+		}
+	}
+}
+
+// everySecond has the FDB know who was heard by the programs, and frees what has
+// rested.
+func (f *fast) everySecond(now uint32) {
+	if !f.is() {
+		return
+	}
+	f.collect()
+	t := f.gw.tables.FDB()
+	f.plane.EachSeen(now, t.Refresh)
+	f.plane.Wake()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.plane.Unplaced(); n > 0 && !f.full {
+		f.full = true
+		f.gw.log.Warn("the fast path has no room for more MACs: frames to and from the others are carried by the workers, which is slower", "not_there", n)
+	}
+}
+
+// close takes the programs away.
+func (f *fast) close() {
+	if !f.is() {
+		return
+	}
+	f.collect()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for index := range f.links {
+		f.detach(index)
+	}
+	if err := f.plane.Close(); err != nil {
+		f.gw.log.Debug("closing the fast path", "err", err)
+	}
+}

@@ -1,0 +1,355 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vxgw/config"
+	"vxgw/gateway/forward"
+	"vxgw/gateway/xdp"
+	"vxgw/l3/underlay/path"
+)
+
+// fastWant is an interface that the fast path would decide about.
+type fastWant struct {
+	link path.Link
+	role xdp.Role
+	port forward.PortID // of role Access
+}
+
+// fastLink is an interface that the fast path may decide about, and what came of it.
+type fastLink struct {
+	fastWant
+	at      *xdp.Attachment // nil: no program is there
+	variant xdp.Variant
+	frags   bool
+	why     string // no program is there, in words; "" where one is
+	trial   trial
+}
+
+// trial is what is known of who sends on a veth.
+type trial struct {
+	frames, local uint64    // of the last look
+	notBefore     time.Time // a program is tried again
+	pause         time.Duration
+}
+
+const (
+	// A program is put at a veth when so many frames came in fastEvery, which is
+	// 20,000 a second, and taken away when so many of a local sender's did.
+	manyFrames = 2000
+	manyLocal  = 500
+
+	// pauseAtFirst doubles until it is mostPause.
+	pauseAtFirst = 10 * time.Second
+	mostPause    = 10 * time.Minute
+)
+
+// want tells of the interfaces that there are. What is gone, or is another one now, is
+// let go of.
+func (f *fast) want(wants []fastWant) {
+	if !f.is() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	is := make(map[int]fastWant, len(wants))
+	for _, w := range wants {
+		is[w.link.Index] = w
+	}
+	for index, l := range f.links {
+		if w, still := is[index]; !still || w.role != l.role || w.port != l.port {
+			f.detach(index)
+			delete(f.links, index)
+		}
+	}
+	for index, w := range is {
+		l, known := f.links[index]
+		if !known {
+			l = &fastLink{why: "not yet"}
+			f.links[index] = l
+		}
+		l.fastWant = w
+	}
+	if targets := f.targets(); !maps.Equal(targets, f.told) {
+		f.told = targets
+		f.news()
+	}
+}
+
+// news has the programs get a new view soon.
+func (f *fast) news() {
+	select {
+	case f.kick <- struct{}{}:
+	default:
+	}
+}
+
+// look puts programs where they can be and pay, and takes them away where not.
+func (f *fast) look() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, changed := time.Now(), false
+	for index, l := range f.links {
+		v, frags, why := fit(l.link)
+		if why == "" && f.adapts(l) {
+			why = f.tried(l, now)
+		}
+		switch {
+		case why != "" && l.at != nil:
+			f.detach(index)
+			changed = true
+		case why == "" && l.at == nil && now.After(l.trial.notBefore):
+			changed = f.attach(l, v, frags, now) || changed
+			continue
+		}
+		if l.at == nil && why != "" {
+			l.why = why
+		}
+	}
+	if changed {
+		f.news()
+	}
+}
+
+// adapts reports whether a program is only at an interface while it pays.
+func (f *fast) adapts(l *fastLink) bool {
+	return l.link.Driver == "veth" && f.gw.config().Datapath.Mode == config.ModeAuto
+}
+
+// fit says how a program can be at an interface, and why it cannot.
+func fit(l path.Link) (v xdp.Variant, frags bool, why string) {
+	x := l.XDP
+	switch {
+	case x.Known && !(x.Basic && x.Redirect):
+		return 0, false, fmt.Sprintf("the driver (%s) has no XDP", l.Driver)
+	case l.Shaped:
+		return 0, false, "it has a queueing discipline, which XDP would go past"
+	case l.Driver == "tun":
+		return 0, false, "what a virtual machine leaves undone in a frame, XDP does not see"
+	case l.Driver == "veth" && !x.RxTimestampHints:
+		return 0, false, "what a sender on this machine leaves undone in a frame, XDP does not see before Linux 6.7"
+	case l.Driver == "veth":
+		return xdp.Veth, x.Frags, ""
+	case l.StripsVLAN && !x.RxVLANHints:
+		return 0, false, fmt.Sprintf("the device takes VLAN tags out, and XDP would not see them: ethtool -K %s rxvlan off", l.Name)
+	case l.StripsVLAN:
+		return xdp.Tags, x.Frags, ""
+	}
+	return xdp.Plain, x.Frags, ""
+}
+
+// tried says why there is to be no program at a veth for now. What comes from a sender
+// on this machine must go up: to have it go through XDP first costs, and while there is
+// a program at a veth its peer cuts super-frames itself, which costs TCP most of its
+// speed. So the sender decides.
+func (f *fast) tried(l *fastLink, now time.Time) string {
+	frames, local := f.seenOn(l)
+	t := &l.trial
+	newFrames, newLocal := frames-t.frames, local-t.local
+	t.frames, t.local = frames, local
+	if l.at == nil {
+		switch {
+		case now.Before(t.notBefore):
+			return "senders on this machine use it, who leave checksums and segments undone"
+		case newFrames < manyFrames:
+			return "little comes in that XDP would be faster for"
+		case newLocal*8 > newFrames:
+			return "senders on this machine use it, who leave checksums and segments undone"
+		}
+		return ""
+	}
+	if newLocal < manyLocal || newLocal*2 < newFrames {
+		return ""
+	}
+	t.pause = min(max(2*t.pause, pauseAtFirst), mostPause)
+	t.notBefore = now.Add(t.pause)
+	return "senders on this machine use it, who leave checksums and segments undone"
+}
+
+// seenOn returns how many frames came in by a veth, and how many of them from a sender
+// on this machine: as the program counts where there is one, and as the workers do
+// where not.
+func (f *fast) seenOn(l *fastLink) (frames, local uint64) {
+	switch {
+	case l.at != nil:
+		decided, local := f.plane.Load(l.link.Index)
+		return decided + local, local
+	case l.role == xdp.Access:
+		t := f.gw.tables.Snapshot().Ports[l.port].Traffic
+		return t.RxPackets.Load(), t.RxUndone.Load()
+	}
+	return f.underlayFrames.Load(), f.underlayUndone.Load()
+}
+
+// attach puts a program at an interface, and reports whether it is there.
+func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) bool {
+	at, err := f.plane.Attach(l.link.Index, l.role, v, frags)
+	if err != nil {
+		l.why = cannot(err, l.link.Name)
+		l.trial.notBefore = now.Add(pauseAtFirst)
+		f.gw.trouble.once("xdp "+l.link.Name, "no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why)
+		return false
+	}
+	l.at, l.variant, l.frags, l.why = at, v, frags, ""
+	l.trial.frames, l.trial.local = f.seenOn(l)
+	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
+	return true
+}
+
+// cannot says why a program could not be put at an interface.
+func cannot(err error, name string) string {
+	switch {
+	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
+		return fmt.Sprintf("another XDP program is there and stays: `ip link show %s` names it", name)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("not permitted (%v): it takes CAP_BPF and CAP_NET_ADMIN, and a kernel that is not locked down", err)
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return fmt.Sprintf("the driver does not take it as the interface is (MTU, channels or offloads): %v", err)
+	}
+	return err.Error()
+}
+
+// detach takes the program away from an interface. It needs mu.
+func (f *fast) detach(index int) {
+	l := f.links[index]
+	if l == nil || l.at == nil {
+		return
+	}
+	if err := l.at.Close(); err != nil {
+		f.gw.log.Debug("taking XDP away", "interface", l.link.Name, "err", err)
+	}
+	l.at = nil
+	l.trial.frames, l.trial.local = f.seenOn(l)
+	f.gw.log.Debug("XDP taken away", "interface", l.link.Name)
+}
+
+// targets returns the interfaces that frames can be redirected to. It needs mu.
+func (f *fast) targets() map[int]bool {
+	t := make(map[int]bool)
+	for index, l := range f.links {
+		x := l.link.XDP
+		heard := f.gw.edges.IsHeard != nil && f.gw.edges.IsHeard(index)
+		can := l.at != nil
+		if l.link.Driver == "veth" { // it is its peer that has to be ready
+			can = x.Target
+		} else if x.Known {
+			can = can && x.Target
+		}
+		if can && !l.link.Shaped && !heard && l.link.AdminUp && l.link.Carrier {
+			t[index] = true
+		}
+	}
+	return t
+}
+
+// publish gives the programs what the gateway knows.
+func (f *fast) publish() {
+	f.collect() // by the numbers that have been in force until now
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = f.targets()
+	s := f.gw.tables.Snapshot()
+	v := fastView(s, func(index int) bool { return f.told[index] })
+	for index, l := range f.links {
+		if l.at == nil {
+			continue
+		}
+		v.Links = append(v.Links, xdp.Link{Index: index, MAC: l.link.MAC, Access: l.role == xdp.Access, Port: uint16(l.port)})
+	}
+	f.plane.Reroute()
+	if err := f.plane.Publish(v); err != nil {
+		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
+	}
+}
+
+// fastWants lists the interfaces that the fast path would decide about. It needs
+// Gateway.mu.
+func (g *Gateway) fastWants() (wants []fastWant) {
+	for _, p := range g.ports {
+		if p.dev != nil && p.link.AdminUp {
+			wants = append(wants, fastWant{p.link, xdp.Access, p.id})
+		}
+	}
+	for _, index := range g.up.past {
+		l, ok := g.edges.Host.LinkAt(index)
+		if u := g.config().Underlay; ok && u.VLAN != 0 {
+			// Tags stand in what the parent gets.
+			l, ok = g.edges.Host.LinkAt(l.VLAN.Parent)
+		} else if l.VLAN.ID != 0 {
+			ok = false
+		}
+		if ok {
+			wants = append(wants, fastWant{l, xdp.FacesUnderlay, forward.NoPortID})
+		}
+	}
+	return wants
+}
+
+// describe says of an interface what the fast path does there; mode is "" where it does
+// nothing.
+func (f *fast) describe(index int) (mode, how string) {
+	if !f.is() {
+		if f.gw.config().Datapath.Mode == config.ModeRaw {
+			return "", ""
+		}
+		return "", "no XDP: " + f.why
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.links[index]
+	switch {
+	case l == nil:
+		return "", ""
+	case l.at == nil:
+		return "", "no XDP: " + l.why
+	}
+	how = "XDP in the driver"
+	if l.frags {
+		how += ", jumbo frames too"
+	}
+	if !f.told[index] {
+		how += "; frames cannot be redirected to it, and leave by the workers"
+		if l.link.Driver == "veth" {
+			how += ": its peer needs GRO (ethtool -K PEER gro on)"
+		}
+	}
+	return "xdp", how
+}
+
+// readByUnderlay notes how many packets a worker has read, and of how many something
+// was left undone.
+func (f *fast) readByUnderlay(n, undone int) {
+	if f.is() {
+		f.underlayFrames.Add(uint64(n))
+		f.underlayUndone.Add(uint64(undone))
+	}
+}
+
+// describeFast says how the frames of an interface are moved, of which the workers'
+// part is said already.
+func (g *Gateway) describeFast(index int, workers string) (mode, how string) {
+	mode, how = g.fast.describe(index)
+	switch {
+	case mode == "xdp":
+		return mode, how + "; what is not certain goes up to " + workers
+	case how == "":
+		return "raw", workers
+	}
+	return "raw", workers + "; " + how
+}
+
+// describeUplinkFast is describeFast for the underlay. It needs Gateway.mu.
+func (g *Gateway) describeUplinkFast(workers string) (mode, how string) {
+	for _, w := range g.fastWants() {
+		if w.role == xdp.FacesUnderlay {
+			return g.describeFast(w.link.Index, workers)
+		}
+	}
+	return g.describeFast(0, workers)
+}

@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"math"
+
+	"vxgw/gateway/forward"
+	"vxgw/gateway/xdp"
+	"vxgw/l2/frame"
+)
+
+// fastView is what the programs are to know of a snapshot. target says of an interface
+// whether frames can be redirected to it.
+func fastView(s *forward.Snapshot, target func(index int) bool) *xdp.View {
+	v := &xdp.View{
+		Ports:   make([]xdp.Port, len(s.Ports)),
+		Domains: make([]xdp.Domain, len(s.Domains)),
+		VTEPs:   make([]xdp.VTEP, len(s.VTEPs)),
+	}
+	for i := range s.Ports {
+		v.Ports[i] = fastPort(&s.Ports[i], target)
+	}
+	for _, d := range s.VNIs {
+		is := &s.Domains[d]
+		v.Domains[d] = xdp.Domain{
+			Live: true, VNI: is.VNI, Gateway: is.Gateway, Ageing: s.FDB.Ageing(d),
+			Hears: is.Suppress || is.IRB != nil, Routed: is.IRB != nil,
+		}
+		if is.IRB != nil {
+			v.Domains[d].VRF = uint16(is.IRB.VRF)
+		}
+	}
+	for i := range s.VTEPs {
+		t := &s.VTEPs[i]
+		v.VTEPs[i] = xdp.VTEP{Addr: t.Addr, MaxFrame: t.MaxFrame}
+		if t.Via != nil && target(t.Via.Interface) {
+			v.VTEPs[i].Via = &xdp.Hop{Interface: t.Via.Interface, From: t.Via.From, To: t.Via.To}
+		}
+	}
+	return v
+}
+
+func fastPort(p *forward.Port, target func(index int) bool) xdp.Port {
+	is := xdp.Port{
+		Live: p.Name != "" && p.Dev != nil, Up: p.Up, Shut: p.Shut, Isolated: p.Isolated,
+		DropsBPDU: p.BPDU == forward.BPDUDrop, Domain: uint16(p.Domain), MaxFrame: math.MaxUint32,
+	}
+	if p.MTU > 0 {
+		is.MaxFrame = uint32(p.MTU + frame.HeaderLen)
+	}
+	if is.Live && is.Up && p.Index != 0 && target(p.Index) {
+		is.Target = p.Index
+	}
+	return is
+}
