@@ -84,7 +84,9 @@ type key struct {
 
 // neighbour is one entry.
 type neighbour struct {
-	key // set once
+	// set once
+	key
+	onMove func() // see Table.OnMove
 
 	// where is the MAC and the state in one word, for who looks up: see pack.
 	where atomic.Uint64
@@ -123,7 +125,16 @@ func (n *neighbour) set(m frame.MAC, s State, now uint32) {
 	if n.state() != s {
 		n.since, n.tries = now, 0
 	}
-	n.where.Store(pack(m, s))
+	n.put(m, s)
+}
+
+// put says where the neighbour is, and tells of it when whoever has looked it up is
+// wrong now. It needs mu.
+func (n *neighbour) put(m frame.MAC, s State) {
+	was, open := unpack(n.where.Swap(pack(m, s)))
+	if n.onMove != nil && open.open() && (was != m || !s.open()) {
+		n.onMove()
+	}
 }
 
 // lifetime is how long an answer holds: half of reachableFor to half more than it

@@ -120,7 +120,7 @@ func (t *Table) introduce(q *quota, k key, m Message, now uint32) Heard {
 	if !q.enter() {
 		return Heard{}
 	}
-	n := &neighbour{key: k, since: now}
+	n := &neighbour{key: k, onMove: t.onMove, since: now}
 	n.used.Store(now)
 	n.where.Store(pack(m.MAC, Stale))
 	if t.add(n) != n {

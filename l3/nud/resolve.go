@@ -79,7 +79,7 @@ func (t *Table) wanted(q *quota, k key, from fdb.Domain, now uint32) (n *neighbo
 	if !q.begin(from, now, false) {
 		return nil, false
 	}
-	n = &neighbour{key: k, since: now, by: from}
+	n = &neighbour{key: k, onMove: t.onMove, since: now, by: from}
 	n.where.Store(pack(frame.MAC{}, Incomplete))
 	if was := t.add(n); was != n {
 		q.leave(Incomplete, from)
@@ -147,7 +147,7 @@ func evictable(s State) bool { return s == Stale || s == Failed }
 func (t *Table) drop(n *neighbour) {
 	n.gone.Store(true)
 	s := n.state()
-	n.where.Store(pack(frame.MAC{}, Failed)) // for who still finds it
+	n.put(frame.MAC{}, Failed) // for who still finds it
 	if s != Permanent {
 		t.quotas[n.domain].Load().leave(s, n.by)
 	}
@@ -176,7 +176,7 @@ func (t *Table) Flush(gone func(fdb.Domain, netip.Addr) bool) (lost []Packet) {
 // SetStatic says where a neighbour is: it is never asked, and does not move. The
 // packets that waited for it are returned.
 func (t *Table) SetStatic(d fdb.Domain, a netip.Addr, m frame.MAC, now uint32) []Packet {
-	n := &neighbour{key: key{d, a}, since: now}
+	n := &neighbour{key: key{d, a}, onMove: t.onMove, since: now}
 	n.where.Store(pack(m, Permanent))
 	was := t.add(n)
 	was.mu.Lock()
@@ -196,7 +196,7 @@ func (t *Table) RemoveStatic(d fdb.Domain, a netip.Addr) {
 	}
 	n.mu.Lock()
 	n.gone.Store(true)
-	n.where.Store(pack(frame.MAC{}, Failed))
+	n.put(frame.MAC{}, Failed)
 	n.mu.Unlock()
 	t.remove([]*neighbour{n})
 }

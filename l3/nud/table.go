@@ -22,6 +22,7 @@ type Table struct {
 	shards [shards]shard
 	quotas [1 << 16]atomic.Pointer[quota] // by domain; nil: it is not routed
 	held   atomic.Int64                   // bytes of the packets that wait
+	onMove func()
 }
 
 // shard is a part of the table: an open-addressed array of pointers, read without a
@@ -41,6 +42,11 @@ func New() *Table {
 	}
 	return t
 }
+
+// OnMove has f called whenever a neighbour that Lookup has answered for is at another
+// MAC now, or not there any more: after that what Lookup said before is wrong. f must
+// not call the table. Call OnMove before anything else.
+func (t *Table) OnMove(f func()) { t.onMove = f }
 
 // mix multiplies to 128 bits and folds.
 func mix(a, b uint64) uint64 {
