@@ -72,6 +72,7 @@ func (w *accessWorker) run() {
 }
 
 func (w *accessWorker) batch(bufs []frame.Buffer) {
+	w.routing.gen = w.gw.fast.generation()
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
 	w.tx.snap, w.routing.now = w.snap, w.now
 	w.warmer.access(w.snap, w.id, bufs)

@@ -29,6 +29,9 @@ type fast struct {
 	full  bool              // it was told of that the tables are full
 	told  map[int]bool      // the interfaces that the programs redirect to
 
+	active    atomic.Bool       // there are programs at interfaces
+	published *forward.Snapshot // the last one that the programs were given
+
 	kick     chan struct{}
 	counting sync.Mutex // guards counts
 	counts   fastCounts
@@ -146,6 +149,13 @@ func (f *fast) everySecond(now uint32) {
 	f.collect()
 	t := f.gw.tables.FDB()
 	f.plane.EachSeen(now, t.Refresh)
+	hosts := f.gw.tables.Hosts()
+	f.plane.TendRoutes(func(r *xdp.Route) {
+		// What goes by the programs keeps its neighbour in use.
+		if mac, ok := hosts.Lookup(r.Domain, r.Via, now); !ok || mac != r.MAC {
+			f.plane.Reroute()
+		}
+	})
 	f.plane.Wake()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"maps"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"vxgw/config"
 	"vxgw/gateway/forward"
 	"vxgw/gateway/xdp"
+	"vxgw/l2/frame"
 	"vxgw/l3/underlay/path"
 )
 
@@ -113,8 +115,19 @@ func (f *fast) look() {
 		}
 	}
 	if changed {
+		f.active.Store(f.attached() > 0)
 		f.news()
 	}
+}
+
+// attached returns how many programs there are. It needs mu.
+func (f *fast) attached() (n int) {
+	for _, l := range f.links {
+		if l.at != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // adapts reports whether a program is only at an interface while it pays.
@@ -262,10 +275,19 @@ func (f *fast) publish() {
 		}
 		v.Links = append(v.Links, xdp.Link{Index: index, MAC: l.link.MAC, Access: l.role == xdp.Access, Port: uint16(l.port)})
 	}
-	f.plane.Reroute()
+	if !sameRouting(s, f.published) {
+		f.plane.Reroute()
+	}
+	f.published = s
 	if err := f.plane.Publish(v); err != nil {
 		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
 	}
+}
+
+// sameRouting reports whether two snapshots route alike. Slices are replaced when
+// something in them changes.
+func sameRouting(s, was *forward.Snapshot) bool {
+	return was != nil && unsafe.SliceData(s.VRFs) == unsafe.SliceData(was.VRFs) && unsafe.SliceData(s.Domains) == unsafe.SliceData(was.Domains)
 }
 
 // fastWants lists the interfaces that the fast path would decide about. It needs
@@ -352,4 +374,28 @@ func (g *Gateway) describeUplinkFast(workers string) (mode, how string) {
 		}
 	}
 	return g.describeFast(0, workers)
+}
+
+// generation is the moment of the programs' decisions that a batch began at.
+type generation struct {
+	on  bool // there are programs
+	gen uint32
+}
+
+// generation is to be asked for before the snapshot.
+func (f *fast) generation() generation {
+	if !f.active.Load() {
+		return generation{}
+	}
+	return generation{true, f.plane.Generation()}
+}
+
+// routed has the programs send packets where this one was sent, unless its flow has a
+// part in where that is.
+func (f *fast) routed(packet frame.Frame, to *forward.Routed, g generation) {
+	if to.Route == nil || len(to.Route.Hops) != 1 {
+		return
+	}
+	dst, _ := destination(packet)
+	f.plane.Routed(&xdp.Route{VRF: uint16(to.VRF), Addr: dst, Domain: to.Domain, Via: to.Neighbour, MAC: to.MAC}, g.gen)
 }

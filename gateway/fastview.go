@@ -36,6 +36,9 @@ func fastView(s *forward.Snapshot, target func(index int) bool) *xdp.View {
 			v.VTEPs[i].Via = &xdp.Hop{Interface: t.Via.Interface, From: t.Via.From, To: t.Via.To}
 		}
 	}
+	for i := range s.VRFs {
+		v.Own = append(v.Own, s.VRFs[i].Own.Filter())
+	}
 	return v
 }
 

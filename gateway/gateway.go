@@ -60,6 +60,9 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 	var err error
 	if g.fast.is() {
 		g.tables, err = tables.New(cfg, g.fast)
+		if err == nil {
+			g.tables.Hosts().OnMove(g.fast.plane.Reroute)
+		}
 	} else {
 		g.tables, err = tables.New(cfg, nil)
 	}

@@ -80,6 +80,7 @@ func (w *overlayWorker) run() {
 }
 
 func (w *overlayWorker) batch(pkts []underlay.Packet) {
+	w.routing.gen = w.gw.fast.generation()
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
 	w.tx.snap, w.last, w.routing.now = w.snap, sender{}, w.now
 	w.warmer.overlay(w.snap, pkts)

@@ -20,6 +20,7 @@ type routing struct {
 	tables  *forward.VRF // the first of those that cache is of
 
 	now uint32         // of the batch at hand
+	gen generation     // of the batch at hand
 	to  forward.Routed // of the packet at hand
 	run vrfRun
 	any bool // something is in the tally
@@ -118,6 +119,9 @@ func (r *routing) forward(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 	if from != forward.OwnHop { // a VRF counts what came to it
 		r.run.tx.Add(len(f))
 		takeHop(f)
+	}
+	if r.gen.on && v.Kind != forward.Flood && from != forward.OwnHop {
+		r.gw.fast.routed(f, to, r.gen)
 	}
 	readdress(f, to.MAC, s.Domains[to.Domain].Gateway)
 	r.carrier.fromGateway(v, in, b)

@@ -24,6 +24,14 @@ func NewOwnAddrs(addrs []netip.Addr) *OwnAddrs {
 	return o
 }
 
+// Filter is what has says no by, at once: a bit for each value of filterBit.
+func (o *OwnAddrs) Filter() *[64]uint64 {
+	if o == nil {
+		return new([64]uint64)
+	}
+	return &o.filter
+}
+
 // filterBit is which bit of the filter the last four bytes of an address stand for.
 func filterBit(b []byte) uint32 { return binary.BigEndian.Uint32(b) * 0x9e3779b1 >> 20 }
 

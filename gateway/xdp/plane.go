@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -278,6 +277,3 @@ func monotonic() int64 {
 
 // tickNow returns the programs' time: 2^30 ns each.
 func tickNow() uint32 { return uint32(monotonic() >> 30) }
-
-// Reroute makes everything that was decided on routed destinations void.
-func (p *Plane) Reroute() { atomic.AddUint32(&p.inForce.at[0].RouteGen, 1) }

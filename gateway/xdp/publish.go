@@ -50,7 +50,8 @@ func (p *Plane) Publish(v *View) error {
 	}
 	is := p.inForce.at[0].Half & 1
 	next := 1 - is
-	errs := []error{p.setDevs(v)}
+	err := p.setDevs(v)
+	p.setOwn(v, true)
 	p.putLinks(v, p.links.half(next))
 	p.putPorts(v, p.ports.half(next))
 	p.putVTEPs(v, p.vteps.half(next))
@@ -61,7 +62,8 @@ func (p *Plane) Publish(v *View) error {
 	}
 	atomic.StoreUint32(&p.inForce.at[0].Flags, flags)
 	atomic.StoreUint32(&p.inForce.at[0].Half, next)
-	return errors.Join(errs...)
+	p.setOwn(v, false)
+	return err
 }
 
 func (p *Plane) putLinks(v *View, to []fastLink) {

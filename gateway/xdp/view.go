@@ -14,6 +14,9 @@ type View struct {
 	Ports   []Port   // by number
 	Domains []Domain // by number
 	VTEPs   []VTEP   // by number
+
+	// Own is a filter of the gateway's own addresses for each VRF, by number.
+	Own []*[OwnWords]uint64
 }
 
 // Link is an interface that frames come in by.
