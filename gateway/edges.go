@@ -57,6 +57,9 @@ type UnderlayOptions struct {
 	Checksum      bool // fill in the UDP checksum
 	ZeroChecksum6 bool // IPv6: send and accept a zero checksum (RFC 6935)
 
+	// Tap decides about packets that come in by an interface; nil: nobody does.
+	Tap Tap
+
 	// OnTooBig is to be told how long an IP packet, in bytes, a router on the
 	// way to a VTEP carries that dropped one of ours, and Lacks of what is
 	// missing and can be done without. Any goroutine may call them.
@@ -68,7 +71,12 @@ type UnderlayOptions struct {
 type PortOptions struct {
 	Queues    int // receive queues
 	RingBytes int // memory for frames that wait to be read
+	Tap       Tap // decides about frames that come in; nil: nobody does
 }
+
+// Tap begins to have frames with a socket buffer decided about at an interface, for
+// rings whose slots have room for frames of so many bytes.
+type Tap func(index, room int) (*xdp.Tap, error)
 
 // Edges is everything of the outside world that a Gateway touches, so that
 // whole gateways can meet in one test, in memory.

@@ -116,6 +116,15 @@ func (f *fast) Seen(d fdb.Domain, m frame.MAC) { f.plane.Seen(d, m) }
 // Forgotten is as tables.Mirror has it.
 func (f *fast) Forgotten(d fdb.Domain, m frame.MAC) { f.plane.Forgotten(d, m) }
 
+// tap returns how frames with a socket buffer are decided about at an interface; nil
+// where there is no fast path.
+func (f *fast) tap(r xdp.Role) Tap {
+	if !f.is() {
+		return nil
+	}
+	return func(index, room int) (*xdp.Tap, error) { return f.plane.Tap(index, r, room) }
+}
+
 // run keeps the programs in line with what the gateway knows until ctx ends.
 func (f *fast) run(ctx context.Context) {
 	if !f.is() {

@@ -268,11 +268,9 @@ func (f *fast) publish() {
 	defer f.mu.Unlock()
 	f.told = f.targets()
 	s := f.gw.tables.Snapshot()
-	v := fastView(s, func(index int) bool { return f.told[index] })
+	veth := func(index int) bool { return f.links[index] != nil && f.links[index].link.Driver == "veth" }
+	v := fastView(s, func(index int) bool { return f.told[index] }, veth)
 	for index, l := range f.links {
-		if l.at == nil {
-			continue
-		}
 		v.Links = append(v.Links, xdp.Link{Index: index, MAC: l.link.MAC, Access: l.role == xdp.Access, Port: uint16(l.port)})
 	}
 	if !sameRouting(s, f.published) {
@@ -313,30 +311,36 @@ func (g *Gateway) fastWants() (wants []fastWant) {
 	return wants
 }
 
-// describe says of an interface what the fast path does there; mode is "" where it does
-// nothing.
+// describe says of an interface what the fast path does there, and in which mode that
+// is: "raw" where it does nothing.
 func (f *fast) describe(index int) (mode, how string) {
 	if !f.is() {
 		if f.gw.config().Datapath.Mode == config.ModeRaw {
-			return "", ""
+			return "raw", ""
 		}
-		return "", "no XDP: " + f.why
+		return "raw", "no fast path: " + f.why
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	l := f.links[index]
+	mode, how = "raw", ""
+	if f.plane.Tapped(index) {
+		mode, how = "tcx", "what is certain is sent on at TCX"
+	} else {
+		how = "nothing is sent on at TCX, which takes Linux 6.6"
+	}
 	switch {
 	case l == nil:
-		return "", ""
+		return mode, how
 	case l.at == nil:
-		return "", "no XDP: " + l.why
+		return mode, how + "; no XDP: " + l.why
 	}
 	how = "XDP in the driver"
 	if l.frags {
 		how += ", jumbo frames too"
 	}
 	if !f.told[index] {
-		how += "; frames cannot be redirected to it, and leave by the workers"
+		how += "; frames cannot be redirected to it, and leave in other ways"
 		if l.link.Driver == "veth" {
 			how += ": its peer needs GRO (ethtool -K PEER gro on)"
 		}
@@ -358,12 +362,12 @@ func (f *fast) readByUnderlay(n, undone int) {
 func (g *Gateway) describeFast(index int, workers string) (mode, how string) {
 	mode, how = g.fast.describe(index)
 	switch {
-	case mode == "xdp":
-		return mode, how + "; what is not certain goes up to " + workers
 	case how == "":
-		return "raw", workers
+		return mode, workers
+	case mode == "raw":
+		return mode, workers + "; " + how
 	}
-	return "raw", workers + "; " + how
+	return mode, how + ". All else: " + workers
 }
 
 // describeUplinkFast is describeFast for the underlay. It needs Gateway.mu.

@@ -9,15 +9,16 @@ import (
 )
 
 // fastView is what the programs are to know of a snapshot. target says of an interface
-// whether frames can be redirected to it.
-func fastView(s *forward.Snapshot, target func(index int) bool) *xdp.View {
+// whether frames can be redirected to it by XDP, and
+// veth whether it is a veth.
+func fastView(s *forward.Snapshot, target, veth func(index int) bool) *xdp.View {
 	v := &xdp.View{
 		Ports:   make([]xdp.Port, len(s.Ports)),
 		Domains: make([]xdp.Domain, len(s.Domains)),
 		VTEPs:   make([]xdp.VTEP, len(s.VTEPs)),
 	}
 	for i := range s.Ports {
-		v.Ports[i] = fastPort(&s.Ports[i], target)
+		v.Ports[i] = fastPort(&s.Ports[i], target, veth)
 	}
 	for _, d := range s.VNIs {
 		is := &s.Domains[d]
@@ -32,8 +33,9 @@ func fastView(s *forward.Snapshot, target func(index int) bool) *xdp.View {
 	for i := range s.VTEPs {
 		t := &s.VTEPs[i]
 		v.VTEPs[i] = xdp.VTEP{Addr: t.Addr, MaxFrame: t.MaxFrame}
-		if t.Via != nil && target(t.Via.Interface) {
+		if t.Via != nil {
 			v.VTEPs[i].Via = &xdp.Hop{Interface: t.Via.Interface, From: t.Via.From, To: t.Via.To}
+			v.VTEPs[i].Target = target(t.Via.Interface)
 		}
 	}
 	for i := range s.VRFs {
@@ -42,16 +44,16 @@ func fastView(s *forward.Snapshot, target func(index int) bool) *xdp.View {
 	return v
 }
 
-func fastPort(p *forward.Port, target func(index int) bool) xdp.Port {
+func fastPort(p *forward.Port, target, veth func(index int) bool) xdp.Port {
 	is := xdp.Port{
-		Live: p.Name != "" && p.Dev != nil, Up: p.Up, Shut: p.Shut, Isolated: p.Isolated,
+		Live: p.Name != "" && p.Dev != nil && p.Index != 0, Up: p.Up, Shut: p.Shut, Isolated: p.Isolated,
 		DropsBPDU: p.BPDU == forward.BPDUDrop, Domain: uint16(p.Domain), MaxFrame: math.MaxUint32,
 	}
 	if p.MTU > 0 {
 		is.MaxFrame = uint32(p.MTU + frame.HeaderLen)
 	}
-	if is.Live && is.Up && p.Index != 0 && target(p.Index) {
-		is.Target = p.Index
+	if is.Live {
+		is.Index, is.Target, is.Veth = p.Index, is.Up && target(p.Index), veth(p.Index)
 	}
 	return is
 }

@@ -37,11 +37,27 @@ func Linux() (Edges, error) {
 	}, nil
 }
 
+// tapped is a port with a Tap.
+type tapped struct {
+	*raw.Port
+	tap *xdp.Tap
+}
+
+// Close is as port.Port has it. The sockets go first: see xdp.Tap.
+func (p *tapped) Close() error { return errors.Join(p.Port.Close(), p.tap.Close()) }
+
 func openPort(l path.Link, o PortOptions) (port.Port, error) {
 	var split *xdp.Split
+	var tap *xdp.Tap
 	p, err := raw.Open(raw.Config{
 		Interface: l.Name, Index: l.Index, Promiscuous: true, MTU: l.MTU, Queues: o.Queues, RingBytes: o.RingBytes, Express: !l.Shaped,
 		Split: func(room int) (raw.Split, error) {
+			if o.Tap != nil {
+				if t, err := o.Tap(l.Index, room); err == nil {
+					tap = t
+					return raw.Split{Ring: t.Split.Ring.FD(), Rest: t.Split.Rest.FD()}, nil
+				}
+			}
 			s, err := xdp.NewSplit(room)
 			if err != nil {
 				return raw.Split{}, err
@@ -53,7 +69,15 @@ func openPort(l path.Link, o PortOptions) (port.Port, error) {
 	if split != nil {
 		err = errors.Join(err, split.Close())
 	}
-	return p, err
+	switch {
+	case err != nil && tap != nil:
+		return nil, errors.Join(err, tap.Close())
+	case err != nil:
+		return nil, err
+	case tap != nil:
+		return &tapped{p, tap}, nil
+	}
+	return p, nil
 }
 
 func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
@@ -70,9 +94,9 @@ func openUnderlay(o UnderlayOptions) (underlay.Underlay, error) {
 // wireLink is an interface that VXLAN goes by past the host's IP stack.
 type wireLink struct {
 	*raw.Sender
-	reader *raw.Reader // nil: packets come in by the stack
-	divert *xdp.Diversion
-	whole  *wholes // nil: super-frames are cut before they are sent
+	reader *raw.Reader                // nil: packets come in by the stack
+	divert interface{ Close() error } // nil: the host's stack has all packets
+	whole  *wholes                    // nil: super-frames are cut before they are sent
 }
 
 // openLink opens an interface for a VTEP. o.Lacks is told what is missing for
@@ -86,10 +110,11 @@ func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 	l.reader, err = raw.OpenReader(raw.Config{
 		Index: index, Queues: o.Queues,
 		Split: func(room int) (_ raw.Split, err error) {
-			if l.divert, err = xdp.Divert(index, netip.AddrPortFrom(o.Address, o.Port), room); err != nil {
+			s, err := l.takeFromStack(index, room, o)
+			if err != nil {
 				return raw.Split{}, err
 			}
-			return raw.Split{Ring: l.divert.Split.Ring.FD(), Rest: l.divert.Split.Rest.FD()}, nil
+			return raw.Split{Ring: s.Ring.FD(), Rest: s.Rest.FD()}, nil
 		},
 	})
 	if err != nil {
@@ -102,6 +127,22 @@ func openLink(index int, o UnderlayOptions) (udp.Link, error) {
 		}
 	}
 	return l, nil
+}
+
+// takeFromStack has VXLAN for the VTEP taken by sockets with the filters that it returns.
+func (l *wireLink) takeFromStack(index, room int, o UnderlayOptions) (*xdp.Split, error) {
+	if o.Tap != nil {
+		if t, err := o.Tap(index, room); err == nil {
+			l.divert = t
+			return t.Split, nil
+		}
+	}
+	d, err := xdp.Divert(index, netip.AddrPortFrom(o.Address, o.Port), room)
+	if err != nil {
+		return nil, err
+	}
+	l.divert = d
+	return d.Split, nil
 }
 
 // zeroChecksum reports whether packets go without an outer UDP checksum.

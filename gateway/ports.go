@@ -9,6 +9,7 @@ import (
 	"vxgw/config"
 	"vxgw/gateway/forward"
 	"vxgw/gateway/tables"
+	"vxgw/gateway/xdp"
 	"vxgw/l2/port"
 	"vxgw/l3/underlay/path"
 )
@@ -153,7 +154,7 @@ func (p *portState) hasEnded() bool {
 
 func (g *Gateway) openPort(p *portState) bool {
 	p.openedUp = p.seen.AdminUp
-	dev, err := g.edges.OpenPort(p.seen, PortOptions{Queues: g.queuesFor(p.seen), RingBytes: g.ringBytes()})
+	dev, err := g.edges.OpenPort(p.seen, PortOptions{Queues: g.queuesFor(p.seen), RingBytes: g.ringBytes(), Tap: g.fast.tap(xdp.Access)})
 	if err != nil {
 		p.next = condition{Refused, fmt.Sprintf("cannot open %s: %v", p.seen.Name, err)}
 		return false

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"vxgw/gateway/forward"
+	"vxgw/gateway/xdp"
 	"vxgw/l3/underlay"
 	"vxgw/l3/underlay/path"
 )
@@ -85,7 +86,7 @@ func (g *Gateway) openUplink() {
 	dev, err := g.edges.OpenUnderlay(UnderlayOptions{
 		Address: u.Address, Port: u.Port, Queues: g.workers(), TTL: u.TTL,
 		DF: u.DF, Checksum: u.Checksum, ZeroChecksum6: u.ZeroChecksum6,
-		OnTooBig: g.learnPathMTU, Lacks: g.lacks,
+		OnTooBig: g.learnPathMTU, Lacks: g.lacks, Tap: g.fast.tap(xdp.FacesUnderlay),
 	})
 	if errors.Is(err, fs.ErrPermission) && !g.begun {
 		g.up.forbidden = err

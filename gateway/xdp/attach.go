@@ -39,10 +39,21 @@ var programNames = [2][3]string{
 	FacesUnderlay: {fastProgUnderlay, fastProgUnderlayVeth, fastProgUnderlayTags},
 }
 
-// program loads the program for an interface. index binds it to that one, where the
+// program loads the XDP program for an interface. index binds it to that one, where the
 // variant asks for it.
 func (p *Plane) program(r Role, v Variant, index int, frags bool) (*ebpf.Program, error) {
-	name := programNames[r][v]
+	return p.load(programNames[r][v], map[string]any{fastVarFrags: truth(frags)}, func(is *ebpf.ProgramSpec) {
+		if v != Plain {
+			is.Ifindex, is.Flags = uint32(index), is.Flags|devBoundOnly
+		}
+		if frags {
+			is.Flags |= hasFrags
+		}
+	})
+}
+
+// load loads one program, with constants of its own, as edit has it.
+func (p *Plane) load(name string, constants map[string]any, edit func(*ebpf.ProgramSpec)) (*ebpf.Program, error) {
 	spec := p.spec.Copy()
 	for other := range spec.Programs {
 		if other != name {
@@ -51,14 +62,13 @@ func (p *Plane) program(r Role, v Variant, index int, frags bool) (*ebpf.Program
 	}
 	is := spec.Programs[name]
 	is.Name = "vxgw_" + name[:min(len(name), 10)]
-	if v != Plain {
-		is.Ifindex, is.Flags = uint32(index), is.Flags|devBoundOnly
+	if edit != nil {
+		edit(is)
 	}
-	if frags {
-		is.Flags |= hasFrags
-	}
-	if err := spec.Variables[fastVarFrags].Set(truth(frags)); err != nil {
-		return nil, err
+	for c, v := range constants {
+		if err := spec.Variables[c].Set(v); err != nil {
+			return nil, fmt.Errorf("set %s: %w", c, err)
+		}
 	}
 	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: p.maps})
 	if err != nil {

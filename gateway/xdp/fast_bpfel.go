@@ -56,11 +56,34 @@ type fastLoad struct {
 	Local   uint64
 }
 
+type fastNote struct {
+	_       structs.HostLayout
+	Dst     uint64
+	Src     uint64
+	Kind    uint32
+	Domain  uint32
+	CameIn  uint32
+	Vrf     uint32
+	Frames  uint32
+	Bytes   uint32
+	Ifindex uint32
+	Half    uint32
+	Out     uint16
+	In      uint16
+	Sport   uint16
+	Type    uint16
+	Tos     uint8
+	Reason  uint8
+	_       [6]byte
+}
+
 type fastPort struct {
 	_        structs.HostLayout
 	Domain   uint16
 	Flags    uint16
 	MaxFrame uint32
+	Ifindex  uint32
+	Pad      uint32
 }
 
 type fastRoute struct {
@@ -110,49 +133,57 @@ type fastVtep struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	fastMapDevs          = "devs"
-	fastMapDomains       = "domains"
-	fastMapFdb           = "fdb"
-	fastMapInForce       = "in_force"
-	fastMapLinks         = "links"
-	fastMapLoads         = "loads"
-	fastMapOwn           = "own"
-	fastMapPorts         = "ports"
-	fastMapRoutes        = "routes"
-	fastMapSamples       = "samples"
-	fastMapTraffics      = "traffics"
-	fastMapVerdictCounts = "verdict_counts"
-	fastMapVnis          = "vnis"
-	fastMapVteps         = "vteps"
-	fastProgAccess       = "access"
-	fastProgAccessTags   = "access_tags"
-	fastProgAccessVeth   = "access_veth"
-	fastProgUnderlay     = "underlay"
-	fastProgUnderlayTags = "underlay_tags"
-	fastProgUnderlayVeth = "underlay_veth"
-	fastVarDf            = "df"
-	fastVarDscpBits      = "dscp_bits"
-	fastVarDscpInherit   = "dscp_inherit"
-	fastVarEntropyFirst  = "entropy_first"
-	fastVarEntropySeed   = "entropy_seed"
-	fastVarEntropySpan   = "entropy_span"
-	fastVarFdbBits       = "fdb_bits"
-	fastVarFrags         = "frags"
-	fastVarHashSeed      = "hash_seed"
-	fastVarLocalAddr     = "local_addr"
-	fastVarMaxDomains    = "max_domains"
-	fastVarMaxPorts      = "max_ports"
-	fastVarMaxVniBuckets = "max_vni_buckets"
-	fastVarMaxVteps      = "max_vteps"
-	fastVarOuterVlan     = "outer_vlan"
-	fastVarRouteMask     = "route_mask"
-	fastVarStrict        = "strict"
-	fastVarSums          = "sums"
-	fastVarTrafficBase   = "traffic_base"
-	fastVarTrafficLen    = "traffic_len"
-	fastVarUnderlayV6    = "underlay_v6"
-	fastVarVxlanPort     = "vxlan_port"
-	fastVarZeroSum6      = "zero_sum6"
+	fastMapDevs            = "devs"
+	fastMapDomains         = "domains"
+	fastMapFdb             = "fdb"
+	fastMapInForce         = "in_force"
+	fastMapLinks           = "links"
+	fastMapLoads           = "loads"
+	fastMapNotes           = "notes"
+	fastMapOwn             = "own"
+	fastMapPorts           = "ports"
+	fastMapRoutes          = "routes"
+	fastMapSamples         = "samples"
+	fastMapTraffics        = "traffics"
+	fastMapVerdictCounts   = "verdict_counts"
+	fastMapVnis            = "vnis"
+	fastMapVteps           = "vteps"
+	fastProgAccess         = "access"
+	fastProgAccessTags     = "access_tags"
+	fastProgAccessVeth     = "access_veth"
+	fastProgPortFilter     = "port_filter"
+	fastProgPortTcx        = "port_tcx"
+	fastProgUnderlay       = "underlay"
+	fastProgUnderlayFilter = "underlay_filter"
+	fastProgUnderlayTags   = "underlay_tags"
+	fastProgUnderlayTcx    = "underlay_tcx"
+	fastProgUnderlayVeth   = "underlay_veth"
+	fastVarAgainMark       = "again_mark"
+	fastVarDf              = "df"
+	fastVarDscpBits        = "dscp_bits"
+	fastVarDscpInherit     = "dscp_inherit"
+	fastVarEntropyFirst    = "entropy_first"
+	fastVarEntropySeed     = "entropy_seed"
+	fastVarEntropySpan     = "entropy_span"
+	fastVarFdbBits         = "fdb_bits"
+	fastVarForRing         = "for_ring"
+	fastVarFrags           = "frags"
+	fastVarHashSeed        = "hash_seed"
+	fastVarLocalAddr       = "local_addr"
+	fastVarMaxDomains      = "max_domains"
+	fastVarMaxPorts        = "max_ports"
+	fastVarMaxVniBuckets   = "max_vni_buckets"
+	fastVarMaxVteps        = "max_vteps"
+	fastVarOuterVlan       = "outer_vlan"
+	fastVarRoom            = "room"
+	fastVarRouteMask       = "route_mask"
+	fastVarStrict          = "strict"
+	fastVarSums            = "sums"
+	fastVarTrafficBase     = "traffic_base"
+	fastVarTrafficLen      = "traffic_len"
+	fastVarUnderlayV6      = "underlay_v6"
+	fastVarVxlanPort       = "vxlan_port"
+	fastVarZeroSum6        = "zero_sum6"
 )
 
 // loadFast returns the embedded CollectionSpec for fast.
@@ -197,12 +228,16 @@ type fastSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fastProgramSpecs struct {
-	Access       *ebpf.ProgramSpec `ebpf:"access"`
-	AccessTags   *ebpf.ProgramSpec `ebpf:"access_tags"`
-	AccessVeth   *ebpf.ProgramSpec `ebpf:"access_veth"`
-	Underlay     *ebpf.ProgramSpec `ebpf:"underlay"`
-	UnderlayTags *ebpf.ProgramSpec `ebpf:"underlay_tags"`
-	UnderlayVeth *ebpf.ProgramSpec `ebpf:"underlay_veth"`
+	Access         *ebpf.ProgramSpec `ebpf:"access"`
+	AccessTags     *ebpf.ProgramSpec `ebpf:"access_tags"`
+	AccessVeth     *ebpf.ProgramSpec `ebpf:"access_veth"`
+	PortFilter     *ebpf.ProgramSpec `ebpf:"port_filter"`
+	PortTcx        *ebpf.ProgramSpec `ebpf:"port_tcx"`
+	Underlay       *ebpf.ProgramSpec `ebpf:"underlay"`
+	UnderlayFilter *ebpf.ProgramSpec `ebpf:"underlay_filter"`
+	UnderlayTags   *ebpf.ProgramSpec `ebpf:"underlay_tags"`
+	UnderlayTcx    *ebpf.ProgramSpec `ebpf:"underlay_tcx"`
+	UnderlayVeth   *ebpf.ProgramSpec `ebpf:"underlay_veth"`
 }
 
 // fastMapSpecs contains maps before they are loaded into the kernel.
@@ -215,6 +250,7 @@ type fastMapSpecs struct {
 	InForce       *ebpf.MapSpec `ebpf:"in_force"`
 	Links         *ebpf.MapSpec `ebpf:"links"`
 	Loads         *ebpf.MapSpec `ebpf:"loads"`
+	Notes         *ebpf.MapSpec `ebpf:"notes"`
 	Own           *ebpf.MapSpec `ebpf:"own"`
 	Ports         *ebpf.MapSpec `ebpf:"ports"`
 	Routes        *ebpf.MapSpec `ebpf:"routes"`
@@ -229,6 +265,7 @@ type fastMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fastVariableSpecs struct {
+	AgainMark     *ebpf.VariableSpec `ebpf:"again_mark"`
 	Df            *ebpf.VariableSpec `ebpf:"df"`
 	DscpBits      *ebpf.VariableSpec `ebpf:"dscp_bits"`
 	DscpInherit   *ebpf.VariableSpec `ebpf:"dscp_inherit"`
@@ -236,6 +273,7 @@ type fastVariableSpecs struct {
 	EntropySeed   *ebpf.VariableSpec `ebpf:"entropy_seed"`
 	EntropySpan   *ebpf.VariableSpec `ebpf:"entropy_span"`
 	FdbBits       *ebpf.VariableSpec `ebpf:"fdb_bits"`
+	ForRing       *ebpf.VariableSpec `ebpf:"for_ring"`
 	Frags         *ebpf.VariableSpec `ebpf:"frags"`
 	HashSeed      *ebpf.VariableSpec `ebpf:"hash_seed"`
 	LocalAddr     *ebpf.VariableSpec `ebpf:"local_addr"`
@@ -244,6 +282,7 @@ type fastVariableSpecs struct {
 	MaxVniBuckets *ebpf.VariableSpec `ebpf:"max_vni_buckets"`
 	MaxVteps      *ebpf.VariableSpec `ebpf:"max_vteps"`
 	OuterVlan     *ebpf.VariableSpec `ebpf:"outer_vlan"`
+	Room          *ebpf.VariableSpec `ebpf:"room"`
 	RouteMask     *ebpf.VariableSpec `ebpf:"route_mask"`
 	Strict        *ebpf.VariableSpec `ebpf:"strict"`
 	Sums          *ebpf.VariableSpec `ebpf:"sums"`
@@ -280,6 +319,7 @@ type fastMaps struct {
 	InForce       *ebpf.Map `ebpf:"in_force"`
 	Links         *ebpf.Map `ebpf:"links"`
 	Loads         *ebpf.Map `ebpf:"loads"`
+	Notes         *ebpf.Map `ebpf:"notes"`
 	Own           *ebpf.Map `ebpf:"own"`
 	Ports         *ebpf.Map `ebpf:"ports"`
 	Routes        *ebpf.Map `ebpf:"routes"`
@@ -298,6 +338,7 @@ func (m *fastMaps) Close() error {
 		m.InForce,
 		m.Links,
 		m.Loads,
+		m.Notes,
 		m.Own,
 		m.Ports,
 		m.Routes,
@@ -313,6 +354,7 @@ func (m *fastMaps) Close() error {
 //
 // It can be passed to loadFastObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fastVariables struct {
+	AgainMark     *ebpf.Variable `ebpf:"again_mark"`
 	Df            *ebpf.Variable `ebpf:"df"`
 	DscpBits      *ebpf.Variable `ebpf:"dscp_bits"`
 	DscpInherit   *ebpf.Variable `ebpf:"dscp_inherit"`
@@ -320,6 +362,7 @@ type fastVariables struct {
 	EntropySeed   *ebpf.Variable `ebpf:"entropy_seed"`
 	EntropySpan   *ebpf.Variable `ebpf:"entropy_span"`
 	FdbBits       *ebpf.Variable `ebpf:"fdb_bits"`
+	ForRing       *ebpf.Variable `ebpf:"for_ring"`
 	Frags         *ebpf.Variable `ebpf:"frags"`
 	HashSeed      *ebpf.Variable `ebpf:"hash_seed"`
 	LocalAddr     *ebpf.Variable `ebpf:"local_addr"`
@@ -328,6 +371,7 @@ type fastVariables struct {
 	MaxVniBuckets *ebpf.Variable `ebpf:"max_vni_buckets"`
 	MaxVteps      *ebpf.Variable `ebpf:"max_vteps"`
 	OuterVlan     *ebpf.Variable `ebpf:"outer_vlan"`
+	Room          *ebpf.Variable `ebpf:"room"`
 	RouteMask     *ebpf.Variable `ebpf:"route_mask"`
 	Strict        *ebpf.Variable `ebpf:"strict"`
 	Sums          *ebpf.Variable `ebpf:"sums"`
@@ -342,12 +386,16 @@ type fastVariables struct {
 //
 // It can be passed to loadFastObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fastPrograms struct {
-	Access       *ebpf.Program `ebpf:"access"`
-	AccessTags   *ebpf.Program `ebpf:"access_tags"`
-	AccessVeth   *ebpf.Program `ebpf:"access_veth"`
-	Underlay     *ebpf.Program `ebpf:"underlay"`
-	UnderlayTags *ebpf.Program `ebpf:"underlay_tags"`
-	UnderlayVeth *ebpf.Program `ebpf:"underlay_veth"`
+	Access         *ebpf.Program `ebpf:"access"`
+	AccessTags     *ebpf.Program `ebpf:"access_tags"`
+	AccessVeth     *ebpf.Program `ebpf:"access_veth"`
+	PortFilter     *ebpf.Program `ebpf:"port_filter"`
+	PortTcx        *ebpf.Program `ebpf:"port_tcx"`
+	Underlay       *ebpf.Program `ebpf:"underlay"`
+	UnderlayFilter *ebpf.Program `ebpf:"underlay_filter"`
+	UnderlayTags   *ebpf.Program `ebpf:"underlay_tags"`
+	UnderlayTcx    *ebpf.Program `ebpf:"underlay_tcx"`
+	UnderlayVeth   *ebpf.Program `ebpf:"underlay_veth"`
 }
 
 func (p *fastPrograms) Close() error {
@@ -355,8 +403,12 @@ func (p *fastPrograms) Close() error {
 		p.Access,
 		p.AccessTags,
 		p.AccessVeth,
+		p.PortFilter,
+		p.PortTcx,
 		p.Underlay,
+		p.UnderlayFilter,
 		p.UnderlayTags,
+		p.UnderlayTcx,
 		p.UnderlayVeth,
 	)
 }

@@ -80,8 +80,10 @@ type Plane struct {
 	routes   *routes
 	grace    *grace
 
-	mu   sync.Mutex // guards everything below
-	devs map[uint32]int
+	mu     sync.Mutex // guards everything below
+	devs   map[uint32]int
+	taps   map[tapKey]*tapPrograms
+	tapped map[int]int // Taps, by interface
 }
 
 // Devices that frames are redirected to: ports by number, and then maxUnderlays
@@ -92,7 +94,7 @@ const maxUnderlays = 64
 // os.ErrPermission without CAP_BPF and CAP_NET_ADMIN, and ebpf.ErrNotSupported where
 // the kernel is too old.
 func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
-	p = &Plane{sizes: sizes, underlay: u, head: newHeader(u), maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int)}
+	p = &Plane{sizes: sizes, underlay: u, head: newHeader(u), maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int]int)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.closing.close())
@@ -168,7 +170,7 @@ func (p *Plane) size(seed [4]uint64) error {
 		fastVarDscpInherit: truth(u.InheritDSCP), fastVarDscpBits: u.DSCP << 2,
 		fastVarUnderlayV6: truth(u.Address.Is6()), fastVarOuterVlan: u.VLAN, fastVarDf: truth(u.DF),
 		fastVarSums: truth(u.sums()), fastVarZeroSum6: truth(u.ZeroChecksum6), fastVarStrict: truth(u.Strict),
-		fastVarVxlanPort: inOrder(u.Port), fastVarLocalAddr: addrWords(u.Address),
+		fastVarVxlanPort: inOrder(u.Port), fastVarLocalAddr: addrWords(u.Address), fastVarAgainMark: randomMark(),
 	})
 }
 

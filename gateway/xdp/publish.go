@@ -28,12 +28,14 @@ const (
 	portIsolated  = 8
 	portDropsBPDU = 16
 	portTarget    = 32
+	portVeth      = 64
 
 	domainLive  = 1
 	domainHears = 2
 
 	vtepLive  = 1
-	vtepReady = 2
+	vtepHop   = 2
+	vtepReady = 4
 
 	controlAllVNIs = 1
 )
@@ -81,10 +83,10 @@ func (p *Plane) putPorts(v *View, to []fastPort) {
 	clear(to)
 	for i := range v.Ports[:min(len(v.Ports), len(to))] {
 		q := &v.Ports[i]
-		is := fastPort{Domain: q.Domain, MaxFrame: q.MaxFrame}
+		is := fastPort{Domain: q.Domain, MaxFrame: q.MaxFrame, Ifindex: uint32(q.Index)}
 		for flag, set := range map[uint16]bool{
 			portLive: q.Live, portUp: q.Up, portShut: q.Shut, portIsolated: q.Isolated, portDropsBPDU: q.DropsBPDU,
-			portTarget: q.Target != 0 && p.devs[uint32(i)] == q.Target,
+			portVeth: q.Veth, portTarget: q.Target && p.devs[uint32(i)] == q.Index,
 		} {
 			if set {
 				is.Flags |= flag
@@ -142,10 +144,14 @@ func (p *Plane) putVTEPs(v *View, to []fastVtep) {
 			continue
 		}
 		is := fastVtep{Flags: vtepLive, Addr: addrWords(t.Addr)}
-		if dev, ok := p.devOf(t.Via); ok && t.MaxFrame > 0 {
-			is.Flags |= vtepReady
-			is.MaxFrame, is.Dev, is.Ifindex = uint16(min(t.MaxFrame, 0xffff)), dev, uint32(t.Via.Interface)
+		if t.Via != nil && t.MaxFrame > 0 {
+			is.Flags |= vtepHop
+			is.MaxFrame, is.Ifindex = uint16(min(t.MaxFrame, 0xffff)), uint32(t.Via.Interface)
 			p.head.put(&is, t)
+			if dev, ok := p.devOf(t.Via); ok && t.Target {
+				is.Flags |= vtepReady
+				is.Dev = dev
+			}
 		}
 		to[i] = is
 	}
@@ -153,9 +159,6 @@ func (p *Plane) putVTEPs(v *View, to []fastVtep) {
 
 // devOf returns where in devs a hop's interface is.
 func (p *Plane) devOf(h *Hop) (dev uint32, ok bool) {
-	if h == nil {
-		return 0, false
-	}
 	for i := range uint32(maxUnderlays) {
 		if dev = uint32(p.sizes.Ports) + i; p.devs[dev] == h.Interface {
 			return dev, true
@@ -169,8 +172,8 @@ func (p *Plane) devOf(h *Hop) (dev uint32, ok bool) {
 func (p *Plane) setDevs(v *View) error {
 	want := make(map[uint32]int)
 	for i := range v.Ports[:min(len(v.Ports), p.sizes.Ports)] {
-		if t := v.Ports[i].Target; t != 0 {
-			want[uint32(i)] = t
+		if t := &v.Ports[i]; t.Target {
+			want[uint32(i)] = t.Index
 		}
 	}
 	p.wantUnderlays(v, want)
@@ -202,8 +205,8 @@ func (p *Plane) setDevs(v *View) error {
 func (p *Plane) wantUnderlays(v *View, want map[uint32]int) {
 	used := make(map[int]bool)
 	for i := range v.VTEPs {
-		if h := v.VTEPs[i].Via; h != nil {
-			used[h.Interface] = true
+		if t := &v.VTEPs[i]; t.Via != nil && t.Target {
+			used[t.Via.Interface] = true
 		}
 	}
 	first := uint32(p.sizes.Ports)

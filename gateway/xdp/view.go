@@ -33,7 +33,9 @@ type Port struct {
 
 	Domain   uint16
 	MaxFrame uint32 // bytes with the Ethernet header
-	Target   int    // index of the interface that frames can be redirected to; 0: none can
+	Index    int    // of its interface; 0: there is none
+	Target   bool   // frames can be redirected there by XDP
+	Veth     bool   // its peer is on this machine
 }
 
 // Domain is a bridge domain.
@@ -52,6 +54,7 @@ type VTEP struct {
 	Addr     netip.Addr // not valid: there is none
 	MaxFrame int        // longest inner frame, in bytes
 	Via      *Hop       // nil: nothing goes there from here
+	Target   bool       // packets can be redirected there by XDP
 }
 
 // Hop is where on which link packets to a VTEP go.

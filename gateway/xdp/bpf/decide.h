@@ -29,6 +29,7 @@ struct frame {
 
 struct verdict {
 	struct vtep *to;       /* of TO_VTEP */
+	struct port *port;     /* of TO_PORT */
 	struct domain *domain; /* that it leaves in */
 	struct route *route;   /* not 0: it is routed */
 	struct flow flow;      /* of TO_VTEP */
@@ -36,6 +37,7 @@ struct verdict {
 	__u32 domain_id;
 	__u32 vrf; /* of route */
 	__u16 out; /* number of the port or VTEP */
+	__u16 port_needs, vtep_needs; /* a flag that whoever is sent to must have */
 	__u8 reason;
 };
 
@@ -97,15 +99,16 @@ INLINE int reach(struct verdict *v, __u32 half, __u64 mac, __u32 in, __u32 in_fl
 		v->reason = ISOLATED_PORT;
 	if (v->reason)
 		return v->route ? UP : DROP;
-	if (len > p->max_frame || !(p->flags & PORT_TARGET))
+	if (len > p->max_frame || !(p->flags & v->port_needs))
 		return UP;
+	v->port = p;
 	return TO_PORT;
 }
 
 /* sends reports whether a frame can go to v's VTEP from here. */
 INLINE int sends(struct verdict *v, __u32 len)
 {
-	return (v->to->flags & VTEP_READY) && len <= v->to->max_frame;
+	return (v->to->flags & v->vtep_needs) && len <= v->to->max_frame;
 }
 
 #include "route.h"

@@ -142,7 +142,7 @@ INLINE int to_vtep(struct xdp_md *ctx, struct verdicts *c, __u32 cpu, __u32 dire
 	p = (void *)(long)ctx->data;
 	if (p + OUTER_LEN > (void *)(long)ctx->data_end)
 		return XDP_DROP; /* never: there is room now */
-	put_outer(p, v, len, inner);
+	put_outer(p, v, OUTER_TAG, len, inner);
 	r = redirect(c, direction, v->to->dev);
 	if (r == XDP_REDIRECT) {
 		count_kind(c, direction, KIND_VTEP);
@@ -158,7 +158,7 @@ INLINE void routed(struct verdicts *c, __u32 cpu, __u32 from, const struct verdi
 	count_kind(c, from, KIND_ROUTER);
 	count_rx(cpu, OF_VRF, v->vrf, len);
 	count_tx(cpu, OF_VRF, v->vrf, len);
-	take_hop(eth, eth + ETH_HLEN, type, v);
+	take_hop(eth, eth + ETH_HLEN, type, v->mac, v->domain->gateway);
 }
 
 INLINE int from_port(struct xdp_md *ctx, int variant)
@@ -166,7 +166,7 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 	void *eth = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 zero = 0, half, cpu, now, direction = ACCESS;
 	struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
-	struct verdict v = {};
+	struct verdict v = { .port_needs = PORT_TARGET, .vtep_needs = VTEP_READY };
 	struct verdicts *c;
 	struct frame f;
 	struct link *l;
@@ -230,7 +230,7 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	void *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *eth;
 	__u32 zero = 0, half, cpu, now, direction = OVERLAY, len, came_in;
 	struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
-	struct verdict v = {};
+	struct verdict v = { .port_needs = PORT_TARGET, .vtep_needs = VTEP_READY };
 	struct verdicts *c;
 	struct packet k;
 	struct frame f;
@@ -245,7 +245,7 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	if (!l || !(l->flags & LINK_UNDERLAY))
 		return XDP_PASS;
 	len = length(ctx);
-	if (!read_outer(&k, p, end, len, l->mac) || is_local(ctx, variant))
+	if (!read_outer(&k, p, end, OUTER_TAG, len, l->mac) || is_local(ctx, variant))
 		return XDP_PASS;
 	cpu = bpf_get_smp_processor_id();
 	c = bpf_map_lookup_elem(&verdict_counts, &cpu);
@@ -276,6 +276,8 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	if (!(v.domain->flags & DOMAIN_LIVE))
 		return XDP_PASS;
 	eth = p + OUTER_LEN;
+	if (eth + ETH_HLEN > end)
+		return XDP_PASS;
 	read_ethernet(&f, eth, len - OUTER_LEN);
 	kind = from_overlay(&v, half, k.from, underlay_v6, k.tos, &vtep, &f, eth + ETH_HLEN, end, now);
 	switch (kind) {
@@ -310,6 +312,8 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	}
 	return to_port(c, cpu, direction, &v, f.len);
 }
+
+#include "skb.h"
 
 SEC("xdp") int access(struct xdp_md *ctx) { return from_port(ctx, PLAIN); }
 SEC("xdp") int access_veth(struct xdp_md *ctx) { return from_port(ctx, VETH); }

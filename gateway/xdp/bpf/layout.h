@@ -33,12 +33,13 @@ struct link {
 
 #define LINK_ACCESS 1   /* it is an access port */
 #define LINK_UNDERLAY 2 /* VXLAN for this VTEP comes in by it */
-#define LINK_QUIET 4    /* nothing is decided here */
 
 struct port {
 	__u16 domain;
 	__u16 flags;
 	__u32 max_frame; /* bytes, with the Ethernet header */
+	__u32 ifindex;
+	__u32 pad;
 };
 
 #define PORT_LIVE 1
@@ -46,8 +47,8 @@ struct port {
 #define PORT_SHUT 4
 #define PORT_ISOLATED 8
 #define PORT_DROPS_BPDU 16
-#define PORT_TARGET 32     /* frames can be redirected to it */
-#define PORT_TAKES_GSO 64  /* and super-frames that came out of a tunnel */
+#define PORT_TARGET 32 /* frames can be redirected to it by XDP */
+#define PORT_VETH 64   /* its peer is on this machine */
 
 struct domain {
 	__u64 gateway; /* its MAC; 0: none */
@@ -76,7 +77,8 @@ struct vtep {
 };
 
 #define VTEP_LIVE 1
-#define VTEP_READY 2 /* packets can be sent to it from here */
+#define VTEP_HOP 2   /* where on the link packets go is known */
+#define VTEP_READY 4 /* and they can be redirected there by XDP */
 
 /* Where VNIs are, by a hash. */
 struct vni_bucket {

@@ -22,10 +22,11 @@ const volatile __u32 local_addr[4] = {};
 #define SUM_STEPS 64 /* as much as is summed up: longer frames go up */
 
 /* put_outer writes the headers of a packet at p, which has room for OUTER_LEN, for an
- * inner frame of len bytes. inner is the sum of its bytes, where sums says so. */
-INLINE void put_outer(void *p, const struct verdict *v, __u32 len, __u32 inner)
+ * inner frame of len bytes. tag is the bytes of the outer tag, inner the sum of the
+ * frame's, where sums says so. */
+INLINE void put_outer(void *p, const struct verdict *v, __u32 tag, __u32 len, __u32 inner)
 {
-	void *ip = p + ETH_HLEN + OUTER_TAG, *udp = ip + OUTER_IP;
+	void *ip = p + ETH_HLEN + tag, *udp = ip + OUTER_IP;
 	__u32 udp_len = UDP_LEN + VXLAN_LEN + len, sum = 0;
 	const __u8 *head = v->to->head;
 
@@ -80,12 +81,12 @@ struct packet {
 
 /* read_outer reads the outer headers of what may be VXLAN for this VTEP, and returns 0
  * where it is not, or not certainly good. mac is that of the interface. */
-INLINE int read_outer(struct packet *k, const void *p, const void *end, __u32 len, __u64 mac)
+INLINE int read_outer(struct packet *k, const void *p, const void *end, __u32 tag, __u32 len, __u64 mac)
 {
-	const void *ip = p + ETH_HLEN + OUTER_TAG, *udp = ip + OUTER_IP;
+	const void *ip = p + ETH_HLEN + tag, *udp = ip + OUTER_IP;
 	const __u16 type = underlay_v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 
-	if (p + OUTER_LEN + ETH_HLEN > end || word(p) >> 16 != mac)
+	if (p + OUTER_LEN > end || word(p) >> 16 != mac)
 		return 0;
 	if (outer_vlan && (*(__u16 *)(p + 12) != bpf_htons(ETH_P_8021Q) || (*(__u16 *)(p + 14) & bpf_htons(0xfff)) != bpf_htons(outer_vlan)))
 		return 0;

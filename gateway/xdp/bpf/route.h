@@ -139,9 +139,9 @@ INLINE int route(struct verdict *v, __u32 half, const struct frame *f, const voi
 }
 
 /* take_hop makes a packet one of the gateway's, a hop further on. */
-INLINE void take_hop(void *eth, void *l3, __u16 type, const struct verdict *v)
+INLINE void take_hop(void *eth, void *l3, __u16 type, __u64 to, __u64 from)
 {
-	__u64 dst = bpf_cpu_to_be64(v->mac << 16), src = bpf_cpu_to_be64(v->domain->gateway << 16);
+	__u64 dst = bpf_cpu_to_be64(to << 16), src = bpf_cpu_to_be64(from << 16);
 
 	__builtin_memcpy(eth, &dst, 6);
 	__builtin_memcpy(eth + 6, &src, 6);

@@ -1,0 +1,118 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Tap has frames with a socket buffer decided about at an interface: those that its
+// packet sockets see. What is certain they do not get; it is sent on from the program
+// at TCX, with what its sender left undone.
+//
+// The sockets are to be closed before the Tap is: what a filter has decided about
+// needs the program behind it.
+type Tap struct {
+	Split *Split // filters for the sockets
+	stop  link.Link
+	plane *Plane
+	index int
+}
+
+// tapKey is what the programs of a Tap depend on.
+type tapKey struct {
+	role Role
+	room int
+}
+
+// tapPrograms are the programs of Taps.
+type tapPrograms struct{ ring, rest, tcx *ebpf.Program }
+
+// tapNames are the programs' names: the filter's and that at TCX.
+var tapNames = [2][2]string{
+	Access:        {fastProgPortFilter, fastProgPortTcx},
+	FacesUnderlay: {fastProgUnderlayFilter, fastProgUnderlayTcx},
+}
+
+// Tap begins a Tap at the interface with an index, for rings whose slots have room for
+// frames of so many bytes. The filters of one that faces the underlay take VXLAN for
+// this VTEP alone, and keep it from the host's stack, as those of a Diversion do. The
+// error wraps ebpf.ErrNotSupported before Linux 6.6.
+func (p *Plane) Tap(index int, r Role, room int) (*Tap, error) {
+	progs, err := p.tapPrograms(tapKey{r, room})
+	if err != nil {
+		return nil, err
+	}
+	t := &Tap{}
+	if t.Split, err = progs.split(); err != nil {
+		return nil, err
+	}
+	t.stop, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: progs.tcx, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("attach to TCX ingress (Linux 6.6): %w", err), t.Split.Close())
+	}
+	t.plane, t.index = p, index
+	p.tapAt(index, 1)
+	return t, nil
+}
+
+// Close ends the Tap.
+func (t *Tap) Close() error {
+	t.plane.tapAt(t.index, -1)
+	return errors.Join(t.stop.Close(), t.Split.Close())
+}
+
+// tapAt notes that there is a Tap more at an interface, or one less.
+func (p *Plane) tapAt(index, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tapped[index] += n; p.tapped[index] == 0 {
+		delete(p.tapped, index)
+	}
+}
+
+// Tapped reports whether there is a Tap at an interface.
+func (p *Plane) Tapped(index int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tapped[index] > 0
+}
+
+// split returns the filters, for one who closes them.
+func (t *tapPrograms) split() (*Split, error) {
+	ring, err := t.ring.Clone()
+	if err != nil {
+		return nil, err
+	}
+	rest, err := t.rest.Clone()
+	if err != nil {
+		return nil, errors.Join(err, ring.Close())
+	}
+	return &Split{ring, rest}, nil
+}
+
+// tapPrograms loads the programs of Taps, once for all interfaces: they are the same.
+func (p *Plane) tapPrograms(k tapKey) (*tapPrograms, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.taps[k]; t != nil {
+		return t, nil
+	}
+	t, filter, err := &tapPrograms{}, tapNames[k.role][0], error(nil)
+	if t.ring, err = p.load(filter, map[string]any{fastVarRoom: uint32(k.room), fastVarForRing: uint8(1)}, nil); err != nil {
+		return nil, err
+	}
+	if t.rest, err = p.load(filter, map[string]any{fastVarRoom: uint32(k.room), fastVarForRing: uint8(0)}, nil); err != nil {
+		return nil, errors.Join(err, t.ring.Close())
+	}
+	if t.tcx, err = p.load(tapNames[k.role][1], nil, nil); err != nil {
+		return nil, errors.Join(err, t.ring.Close(), t.rest.Close())
+	}
+	p.taps[k] = t
+	p.closing.add(t.ring.Close)
+	p.closing.add(t.rest.Close)
+	p.closing.add(t.tcx.Close)
+	return t, nil
+}
