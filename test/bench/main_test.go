@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"vxgw/test/bench/report"
 	"vxgw/test/netns"
@@ -92,6 +95,59 @@ func TestMeasurements(t *testing.T) {
 			seen[m.name] = true
 		}
 		rest = rest[n:]
+	}
+}
+
+// A device leaves out what there is, and not everything; what the others are
+// compared with leaves out nothing.
+func TestWithout(t *testing.T) {
+	for i, d := range devices("") {
+		part := 0
+		for _, m := range measurements() {
+			if d.Without(m.name) == "" {
+				part++
+			}
+			if d.Bare() && d.Without(m.name) == "" && m.spec != plain {
+				t.Errorf("%s has no tables, and takes part in %s", d.Title(), m.name)
+			}
+		}
+		if part == 0 || i == 0 && part != len(measurements()) {
+			t.Errorf("%s takes part in %d of %d measurements", d.Title(), part, len(measurements()))
+		}
+	}
+}
+
+// Why something is left out is told in a sentence for each reason.
+func TestAbsences(t *testing.T) {
+	got := absences(measurements(), gateway{mode: "xdp"})
+	want := []string{
+		"vxgw xdp is not in `vnis-1000`: 1,000 ports take a minute to build",
+		"vxgw xdp is not in `tcp`, `tcp-wire`, `rtt`, `start`: of the fast path alone only rates of frames are of interest",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := absences(measurements(), kernel{}); got != nil {
+		t.Errorf("of what takes part in all: %q", got)
+	}
+}
+
+// broken is a device that cannot be measured here.
+type broken struct{ kernel }
+
+func (broken) Title() string  { return "broken" }
+func (broken) Missing() error { return errors.New("there is no such thing") }
+
+func TestPresent(t *testing.T) {
+	here, missing := present([]device{kernel{}, broken{}, redirect{}})
+	if len(here) != 2 || here[1].Title() != "bare redirect" {
+		t.Errorf("there are %v", here)
+	}
+	if diff := cmp.Diff([]string{"broken was not measured: there is no such thing"}, missing); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if err := have(tool{"sh", "dash"}, tool{"no-such-program", "nothing"}); err == nil || err.Error() != "there is no no-such-program: install nothing" {
+		t.Errorf("%v", err)
 	}
 }
 

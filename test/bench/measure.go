@@ -75,7 +75,7 @@ func measurements() []measurement {
 			withHosts, tcpFigures("TCP"), tcpBothWays,
 		},
 		{
-			"tcp-wire", "the same, the hosts with `ethtool -K eth0 tx off tso off gso off gro off`: frames as a wire carries them",
+			"tcp-wire", "the same, the hosts with `ethtool -K eth0 tx off gso off gro off`: frames as a wire carries them",
 			withHosts, tcpFigures("TCP, 1500-byte frames"), wireBothWays,
 		},
 		{
