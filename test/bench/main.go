@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -188,24 +189,42 @@ func absences(chosen []measurement, d device) (all []string) {
 	return all
 }
 
-// write puts the report into the document, or prints it where it is a part.
+// write puts the report into the document, and the charts into a directory beside it
+// that has its name; or prints it where it is a part.
 func write(r report.Report, o options, out io.Writer) error {
 	if o.figures != "" {
-		_, err := fmt.Fprint(out, "\n", r.Markdown())
+		_, err := fmt.Fprint(out, "\n", r.Markdown(""))
 		return err
 	}
 	old, err := os.ReadFile(o.file)
 	if err != nil {
 		return err
 	}
-	text, err := r.Into(string(old))
+	dir := strings.TrimSuffix(o.file, filepath.Ext(o.file))
+	text, err := r.Into(string(old), filepath.Base(dir))
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.file, err)
+	}
+	if err := draw(r.Charts(), dir); err != nil {
+		return err
 	}
 	// In place, so that the file stays its owner's.
 	if err := os.WriteFile(o.file, []byte(text), 0o644); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "\nwritten to %s\n", o.file)
+	_, err = fmt.Fprintf(out, "\nwritten to %s, with charts in %s\n", o.file, dir)
 	return err
+}
+
+// draw writes charts into a directory.
+func draw(charts []report.Chart, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, c := range charts {
+		if err := os.WriteFile(filepath.Join(dir, c.Name), []byte(c.SVG), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

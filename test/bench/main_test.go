@@ -78,6 +78,19 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// All of a chart is better when it is more, or all when it is less.
+func TestGroups(t *testing.T) {
+	less := make(map[report.Group]bool)
+	for _, m := range measurements() {
+		for _, f := range m.figures {
+			if before, ok := less[m.group]; ok && before != f.lessIsGood {
+				t.Errorf("%s: %q is unlike others in its chart %q", m.name, f.title, m.group.Title)
+			}
+			less[m.group] = f.lessIsGood
+		}
+	}
+}
+
 // Measurements that share a kind of bed stand together, and a name stands for
 // one of them.
 func TestMeasurements(t *testing.T) {
@@ -151,19 +164,35 @@ func TestPresent(t *testing.T) {
 	}
 }
 
-// The document has a place for the figures, and what is written by hand stays.
+// The document has a place for the figures, and what is written by hand stays. The
+// charts are where it looks for them.
 func TestWrite(t *testing.T) {
 	document, err := os.ReadFile(filepath.FromSlash("../../docs/performance.md"))
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "performance.md")
 	must(t, os.WriteFile(file, document, 0o644))
-	r := report.Report{Devices: []string{"Linux", "vxgw"}, Facts: []string{"this was measured"}}
+	r := report.Report{
+		Devices: []string{"Linux", "vxgw"}, Facts: []string{"this was measured"},
+		Figures: []report.Figure{{Group: report.Group{Name: "chart", Title: "Chart"}, Rounds: [][]report.Sample{{{Value: 1}, {Value: 2}}}}},
+	}
 	must(t, write(r, options{file: file}, io.Discard))
 	got, err := os.ReadFile(file)
 	must(t, err)
 	if !strings.Contains(string(got), "- this was measured\n") || !strings.HasPrefix(string(got), "# Performance\n") {
 		t.Errorf("the document is now\n%s", got)
 	}
+	_, rest, _ := strings.Cut(string(got), "more is better](")
+	link, _, _ := strings.Cut(rest, ")")
+	chart, err := os.ReadFile(filepath.Join(filepath.Dir(file), filepath.FromSlash(link)))
+	must(t, err)
+	if string(chart) != r.Charts()[0].SVG {
+		t.Errorf("the chart %s is\n%s", link, chart)
+	}
+}
+
+// A part is printed, and nothing is written.
+func TestWritePart(t *testing.T) {
+	r := report.Report{Devices: []string{"Linux", "vxgw"}, Facts: []string{"this was measured"}}
 	var out strings.Builder
 	must(t, write(r, options{file: "/nonexistent/file", figures: "tcp"}, &out))
 	if !strings.Contains(out.String(), "- this was measured\n") {

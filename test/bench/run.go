@@ -31,7 +31,7 @@ func (s *session) run(ctx context.Context) ([]report.Figure, error) {
 	for _, m := range s.measurements {
 		for _, f := range m.figures {
 			s.figures[m.name] = append(s.figures[m.name],
-				report.Figure{Measurement: m.name, Title: f.title, Unit: f.unit, LessIsGood: f.lessIsGood})
+				report.Figure{Measurement: m.name, Group: m.group, Title: f.title, Unit: f.unit, LessIsGood: f.lessIsGood})
 		}
 	}
 	for rest := s.measurements; len(rest) > 0; {
