@@ -29,7 +29,7 @@ const (
 )
 
 // wireType is what the wires are as ports of a bridge: AF_XDP sockets, which are
-// several times as fast as the AF_PACKET sockets of "system", but take 150 MB each.
+// twice as fast as the AF_PACKET sockets of "system" or more, but take 150 MB each.
 // With "afxdp" a thread would spin for them, also while others are measured.
 func wireType(s site) string {
 	if s.vnis > 1 {
