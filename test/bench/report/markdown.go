@@ -34,7 +34,7 @@ func (r Report) Markdown(charts string) string {
 			fmt.Fprintf(&b, "![%s](%s/%s)\n\n", c.Title, charts, c.Name)
 		}
 	}
-	fmt.Fprintf(&b, "How often the value of %s, the median of all rounds, and the least and the greatest:\n\n", r.Devices[0])
+	fmt.Fprintf(&b, "Ratios to %s: the median of all rounds, and in parentheses the least and the greatest:\n\n", r.Devices[0])
 	r.ratios(&b)
 	b.WriteString("\nMedians of the values, and how many CPUs of the machine were busy:\n\n")
 	r.medians(&b)
@@ -105,7 +105,7 @@ func (f Figure) valueCell(device int) string {
 	return text
 }
 
-// rounds has a line for each figure and device.
+// rounds has a line for each figure and device that has any values.
 func (r Report) rounds(b *strings.Builder) {
 	head := []string{"figure", "of"}
 	count := 0
@@ -119,6 +119,9 @@ func (r Report) rounds(b *strings.Builder) {
 	writeRow(b, rule(len(head)))
 	for _, f := range r.Figures {
 		for d, name := range r.Devices {
+			if len(f.values(d, value)) == 0 {
+				continue
+			}
 			row := []string{f.Title, name}
 			for _, round := range f.Rounds {
 				row = append(row, f.Unit.Sample(round[d]))
