@@ -29,7 +29,8 @@ demo: build
 	fi
 	$(AS_ROOT) bin/vxgw demo
 
-bench: build needs
+bench: build
+	@test/provide bench
 	go build -trimpath -o bin/vxgw-bench ./test/bench
 	$(AS_ROOT) bin/vxgw-bench -vxgw bin/vxgw -rounds $(ROUNDS) -secs $(SECS) -figures '$(FIGURES)'
 

@@ -17,7 +17,8 @@ type spec struct {
 
 	// hosts is for traffic that hosts make. The wires are as the kernel makes
 	// them, and h1 and h2 can talk. Otherwise the wires take a generator's
-	// frames, and what reaches h1 and the peer is dropped.
+	// frames, and a device's that it redirects, and what reaches h1 and the peer is
+	// dropped.
 	hosts bool
 
 	// routed has the hosts send to the device's own MAC, which routes from the VNI
@@ -41,6 +42,7 @@ func (s spec) String() string {
 // is a kernel VTEP of the first VNI, and h2 the host behind it.
 type bed struct {
 	spec
+	bare             bool // what passes the device leaves as it came
 	h1, gw, peer, h2 *netns.NS
 	under            running // the device under test
 	far              running // the VTEP in peer
@@ -54,7 +56,7 @@ type bed struct {
 // newBed builds a bed, and returns when the device forwards and has learned
 // every address.
 func newBed(ctx context.Context, d device, s spec) (*bed, error) {
-	b := &bed{spec: s}
+	b := &bed{spec: s, bare: d.Bare()}
 	err := first(
 		b.namespaces,
 		func() error { return b.wires(ctx) },
@@ -121,17 +123,35 @@ func (b *bed) wires(ctx context.Context) error {
 	)
 }
 
-// takeFrames has the device's side of the wires take a generator's frames.
+// takeFrames has both sides of the wires take frames that XDP programs redirect:
+// a generator's, and a device's until the sinks are there.
 func (b *bed) takeFrames() error {
 	if b.hosts {
 		return nil
 	}
-	for _, dev := range append(each(b.vnis, access), underlay) {
-		if err := b.gw.Offloads(dev, true, "gro"); err != nil {
-			return err
+	if err := b.fit(); err != nil {
+		return err
+	}
+	for _, side := range []struct {
+		ns   *netns.NS
+		devs []string
+	}{{b.gw, append(each(b.vnis, access), underlay)}, {b.h1, each(b.vnis, hostDev)}, {b.peer, []string{underlay}}} {
+		for _, dev := range side.devs {
+			if err := side.ns.Offloads(dev, true, "gro"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// fit makes room on the access wire for what a bare device sends to h1, which is as
+// long as on the underlay.
+func (b *bed) fit() error {
+	if !b.bare {
+		return nil
+	}
+	return errors.Join(b.h1.SetMTU(hostDev(0), underlayMTU), b.gw.SetMTU(access(0), underlayMTU))
 }
 
 // addresses gives everybody an address, and says who has which: nobody asks
@@ -183,8 +203,10 @@ func (b *bed) ready(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.teach(ctx); err != nil {
-		return err
+	if !b.bare {
+		if err := b.teach(ctx); err != nil {
+			return err
+		}
 	}
 	for _, s := range []struct {
 		ns   *netns.NS

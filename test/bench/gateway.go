@@ -1,54 +1,75 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"vxgw/gateway/api"
-	"vxgw/test/netns"
 )
 
 // gateway is vxgw.
-type gateway struct{ program string }
+type gateway struct {
+	program string
+	mode    string // of its data path; "" leaves it to vxgw
+}
 
-func (gateway) Title() string { return "vxgw" }
+func (g gateway) Title() string { return strings.TrimSpace("vxgw " + g.mode) }
+
+func (g gateway) About() string {
+	if g.mode == "" {
+		return ""
+	}
+	return fmt.Sprintf("vxgw with `[datapath] mode = %q`", g.mode)
+}
+
+// Without leaves to one mode what is no matter of the mode, or not worth the time.
+func (g gateway) Without(measurement string) string {
+	switch measurement {
+	case "vnis-1000":
+		if g.mode != "" {
+			return "1,000 ports take a minute to build"
+		}
+	case "tcp", "tcp-wire", "rtt", "start":
+		if g.mode == "xdp" {
+			return "of the fast path alone only rates of frames are of interest"
+		}
+	}
+	return ""
+}
+
+func (gateway) Bare() bool { return false }
+
+func (gateway) Missing() error { return nil }
 
 func (g gateway) Start(ctx context.Context, s site) (running, error) {
 	dir, err := os.MkdirTemp("", "vxgw-bench-")
 	if err != nil {
 		return nil, err
 	}
-	p := &process{dir: dir, ended: make(chan error, 1)}
+	p := &process{dir: dir}
 	socket, file := filepath.Join(dir, "control.sock"), filepath.Join(dir, "vxgw.toml")
-	if err := os.WriteFile(file, []byte(configuration(s, socket)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(g.configuration(s, socket)), 0o644); err != nil {
 		return p, err
 	}
-	// It outlives ctx, to be stopped in good order.
-	p.cmd = s.ns.Command(context.WithoutCancel(ctx), g.program, "run", "-c", file)
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	// A process group of its own keeps the terminal's Ctrl-C away from it.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
-		p.cmd = nil
-		return p, fmt.Errorf("start %s: %w", g.program, err)
+	if p.daemon, err = startDaemon(ctx, s.ns, nil, g.program, "run", "-c", file); err != nil {
+		return p, err
 	}
-	go func() { p.ended <- p.cmd.Wait() }()
 	p.client = api.NewClient(socket)
 	return p, nil
 }
 
 // configuration is what the gateway runs with: what a site needs, and the
 // defaults.
-func configuration(s site, socket string) string {
+func (g gateway) configuration(s site, socket string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[underlay]\naddress = %q\ninterface = %q\n", s.local, underlay)
+	if g.mode != "" {
+		fmt.Fprintf(&b, "\n[datapath]\nmode = %q\n", g.mode)
+	}
 	for i := range s.vnis {
 		fmt.Fprintf(&b, "\n[[vni]]\nid = %d\nflood = [%q]\n", firstVNI+i, s.remote)
 		if s.macs > 1 {
@@ -69,10 +90,8 @@ func configuration(s site, socket string) string {
 // process is a running vxgw.
 type process struct {
 	dir    string
-	cmd    *netns.Cmd // nil when it was never started
-	ended  chan error
+	daemon *daemon // nil when it was never started
 	client *api.Client
-	log    bytes.Buffer // to be read when it has ended
 }
 
 func (p *process) MACs(ctx context.Context) (n int, err error) {
@@ -85,30 +104,13 @@ func (p *process) MACs(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-func (p *process) Processes() []int { return []int{p.cmd.Process.Pid} }
-
-// patience is how long something may take that ought to be at once, to open a
-// thousand ports included.
-const patience = time.Minute
+func (p *process) Processes() []int { return []int{p.daemon.pid()} }
 
 func (p *process) Stop() error {
 	var err error
-	if p.cmd != nil {
+	if p.daemon != nil {
 		p.client.Close()
-		err = p.end()
+		err = p.daemon.stop(false)
 	}
 	return errors.Join(err, os.RemoveAll(p.dir))
-}
-
-// end ends it in good order, or by force when it does not.
-func (p *process) end() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	force := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
-	defer force.Stop()
-	if err := <-p.ended; err != nil {
-		return fmt.Errorf("the gateway did not end in good order: %w\n%s", err, p.log.String())
-	}
-	return nil
 }

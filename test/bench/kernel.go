@@ -14,7 +14,11 @@ import (
 // another way, but it takes 802.1Q in the kernel, which is not everywhere.
 type kernel struct{}
 
-func (kernel) Title() string { return "Linux" }
+func (kernel) Title() string         { return "Linux" }
+func (kernel) About() string         { return "" }
+func (kernel) Without(string) string { return "" }
+func (kernel) Bare() bool            { return false }
+func (kernel) Missing() error        { return nil }
 
 // ownGroup marks the links that a device made (ip-link(8), group), so that they
 // can be deleted together.

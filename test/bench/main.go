@@ -11,8 +11,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -61,18 +61,20 @@ func execute(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	began := time.Now()
-	s := session{devices: devices(o.vxgw), measurements: chosen, rounds: o.rounds, window: o.window(), out: out}
+	here, missing := present(devices(o.vxgw))
+	s := session{devices: here, measurements: chosen, rounds: o.rounds, window: o.window(), out: out}
 	figures, err := s.run(ctx)
 	if err != nil {
 		return err
 	}
-	r := report.Report{Figures: figures, Notes: notes(chosen)}
+	r := report.Report{Figures: figures, Notes: notes(chosen, here)}
 	for _, d := range s.devices {
 		r.Devices = append(r.Devices, d.Title())
 	}
 	if r.Facts, err = facts(o, others, began); err != nil {
 		return err
 	}
+	r.Facts = append(r.Facts, missing...)
 	return write(r, o, out)
 }
 
@@ -129,10 +131,8 @@ func able() error {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return err
 	}
-	for _, p := range []struct{ program, from string }{{"ip", "iproute2"}, {"bridge", "iproute2"}, {"iperf3", "iperf3"}, {"ping", "iputils-ping"}} {
-		if _, err := exec.LookPath(p.program); err != nil {
-			return fmt.Errorf("there is no %s: install %s", p.program, p.from)
-		}
+	if err := have(tool{"ip", "iproute2"}, tool{"bridge", "iproute2"}, tool{"iperf3", "iperf3"}, tool{"ping", "iputils-ping"}); err != nil {
+		return err
 	}
 	return load.Available()
 }
@@ -154,32 +154,77 @@ func facts(o options, others float64, began time.Time) ([]string, error) {
 	return all, nil
 }
 
-// notes say what was measured, and how.
-func notes(chosen []measurement) (all []string) {
+// notes say what was measured and how, what of, and what of not.
+func notes(chosen []measurement, devices []device) (all []string) {
 	for _, m := range chosen {
 		all = append(all, fmt.Sprintf("`%s`: %s", m.name, m.how))
+	}
+	for _, d := range devices {
+		if d.About() != "" {
+			all = append(all, fmt.Sprintf("%s: %s", d.Title(), d.About()))
+		}
+		all = append(all, absences(chosen, d)...)
 	}
 	return all
 }
 
-// write puts the report into the document, or prints it where it is a part.
+// absences say why measurements were not made of a device: a sentence for each
+// reason.
+func absences(chosen []measurement, d device) (all []string) {
+	names := make(map[string][]string)
+	var reasons []string
+	for _, m := range chosen {
+		why := d.Without(m.name)
+		if why == "" {
+			continue
+		}
+		if names[why] == nil {
+			reasons = append(reasons, why)
+		}
+		names[why] = append(names[why], "`"+m.name+"`")
+	}
+	for _, why := range reasons {
+		all = append(all, fmt.Sprintf("%s is not in %s: %s", d.Title(), strings.Join(names[why], ", "), why))
+	}
+	return all
+}
+
+// write puts the report into the document, and the charts into a directory beside it
+// that has its name; or prints it where it is a part.
 func write(r report.Report, o options, out io.Writer) error {
 	if o.figures != "" {
-		_, err := fmt.Fprint(out, "\n", r.Markdown())
+		_, err := fmt.Fprint(out, "\n", r.Markdown(""))
 		return err
 	}
 	old, err := os.ReadFile(o.file)
 	if err != nil {
 		return err
 	}
-	text, err := r.Into(string(old))
+	dir := strings.TrimSuffix(o.file, filepath.Ext(o.file))
+	text, err := r.Into(string(old), filepath.Base(dir))
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.file, err)
+	}
+	if err := draw(r.Charts(), dir); err != nil {
+		return err
 	}
 	// In place, so that the file stays its owner's.
 	if err := os.WriteFile(o.file, []byte(text), 0o644); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "\nwritten to %s\n", o.file)
+	_, err = fmt.Fprintf(out, "\nwritten to %s, with charts in %s\n", o.file, dir)
 	return err
+}
+
+// draw writes charts into a directory.
+func draw(charts []report.Chart, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, c := range charts {
+		if err := os.WriteFile(filepath.Join(dir, c.Name), []byte(c.SVG), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"vxgw/test/bench/report"
 	"vxgw/test/netns"
@@ -75,6 +78,19 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// All of a chart is better when it is more, or all when it is less.
+func TestGroups(t *testing.T) {
+	less := make(map[report.Group]bool)
+	for _, m := range measurements() {
+		for _, f := range m.figures {
+			if before, ok := less[m.group]; ok && before != f.lessIsGood {
+				t.Errorf("%s: %q is unlike others in its chart %q", m.name, f.title, m.group.Title)
+			}
+			less[m.group] = f.lessIsGood
+		}
+	}
+}
+
 // Measurements that share a kind of bed stand together, and a name stands for
 // one of them.
 func TestMeasurements(t *testing.T) {
@@ -95,19 +111,88 @@ func TestMeasurements(t *testing.T) {
 	}
 }
 
-// The document has a place for the figures, and what is written by hand stays.
+// A device leaves out what there is, and not everything; what the others are
+// compared with leaves out nothing.
+func TestWithout(t *testing.T) {
+	for i, d := range devices("") {
+		part := 0
+		for _, m := range measurements() {
+			if d.Without(m.name) == "" {
+				part++
+			}
+			if d.Bare() && d.Without(m.name) == "" && m.spec != plain {
+				t.Errorf("%s has no tables, and takes part in %s", d.Title(), m.name)
+			}
+		}
+		if part == 0 || i == 0 && part != len(measurements()) {
+			t.Errorf("%s takes part in %d of %d measurements", d.Title(), part, len(measurements()))
+		}
+	}
+}
+
+// Why something is left out is told in a sentence for each reason.
+func TestAbsences(t *testing.T) {
+	got := absences(measurements(), gateway{mode: "xdp"})
+	want := []string{
+		"vxgw xdp is not in `vnis-1000`: 1,000 ports take a minute to build",
+		"vxgw xdp is not in `tcp`, `tcp-wire`, `rtt`, `start`: of the fast path alone only rates of frames are of interest",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := absences(measurements(), kernel{}); got != nil {
+		t.Errorf("of what takes part in all: %q", got)
+	}
+}
+
+// broken is a device that cannot be measured here.
+type broken struct{ kernel }
+
+func (broken) Title() string  { return "broken" }
+func (broken) Missing() error { return errors.New("there is no such thing") }
+
+func TestPresent(t *testing.T) {
+	here, missing := present([]device{kernel{}, broken{}, redirect{}})
+	if len(here) != 2 || here[1].Title() != "bare redirect" {
+		t.Errorf("there are %v", here)
+	}
+	if diff := cmp.Diff([]string{"broken was not measured: there is no such thing"}, missing); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if err := have(tool{"sh", "dash"}, tool{"no-such-program", "nothing"}); err == nil || err.Error() != "there is no no-such-program: install nothing" {
+		t.Errorf("%v", err)
+	}
+}
+
+// The document has a place for the figures, and what is written by hand stays. The
+// charts are where it looks for them.
 func TestWrite(t *testing.T) {
 	document, err := os.ReadFile(filepath.FromSlash("../../docs/performance.md"))
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "performance.md")
 	must(t, os.WriteFile(file, document, 0o644))
-	r := report.Report{Devices: []string{"Linux", "vxgw"}, Facts: []string{"this was measured"}}
+	r := report.Report{
+		Devices: []string{"Linux", "vxgw"}, Facts: []string{"this was measured"},
+		Figures: []report.Figure{{Group: report.Group{Name: "chart", Title: "Chart"}, Rounds: [][]report.Sample{{{Value: 1}, {Value: 2}}}}},
+	}
 	must(t, write(r, options{file: file}, io.Discard))
 	got, err := os.ReadFile(file)
 	must(t, err)
 	if !strings.Contains(string(got), "- this was measured\n") || !strings.HasPrefix(string(got), "# Performance\n") {
 		t.Errorf("the document is now\n%s", got)
 	}
+	_, rest, _ := strings.Cut(string(got), "more is better](")
+	link, _, _ := strings.Cut(rest, ")")
+	chart, err := os.ReadFile(filepath.Join(filepath.Dir(file), filepath.FromSlash(link)))
+	must(t, err)
+	if string(chart) != r.Charts()[0].SVG {
+		t.Errorf("the chart %s is\n%s", link, chart)
+	}
+}
+
+// A part is printed, and nothing is written.
+func TestWritePart(t *testing.T) {
+	r := report.Report{Devices: []string{"Linux", "vxgw"}, Facts: []string{"this was measured"}}
 	var out strings.Builder
 	must(t, write(r, options{file: "/nonexistent/file", figures: "tcp"}, &out))
 	if !strings.Contains(out.String(), "- this was measured\n") {

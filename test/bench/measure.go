@@ -12,6 +12,7 @@ import (
 type measurement struct {
 	name    string // what FIGURES calls it
 	how     string // what it does, for the report
+	group   report.Group
 	spec    spec
 	figures []figure
 	run     func(ctx context.Context, b *bed, d time.Duration) ([]report.Sample, error)
@@ -29,6 +30,15 @@ var (
 	withHosts = spec{vnis: 1, macs: 1, hosts: true}
 )
 
+// The charts of the report.
+var (
+	bridged  = report.Group{Name: "bridged", Title: "Bridged frames a second, as many as can be made"}
+	lossless = report.Group{Name: "lossless", Title: "Bridged frames a second, without loss"}
+	larger   = report.Group{Name: "larger", Title: "60-byte frames a second with more to look up"}
+	tcp      = report.Group{Name: "tcp", Title: "TCP, bits a second"}
+	delays   = report.Group{Name: "times", Title: "Round trips and start"}
+)
+
 // measurements returns everything that is measured, in the order of the report.
 // Those in the same kind of bed are made in the same beds, if they are next to
 // each other.
@@ -36,51 +46,51 @@ func measurements() []measurement {
 	return []measurement{
 		{
 			"small", "60-byte frames as fast as they can be made, 64 flows",
-			plain, bothWays("60-byte frames"), floodBothWays(small),
+			bridged, plain, bothWays("60-byte frames"), floodBothWays(small),
 		},
 		{
 			"imix", "60-, 566- and 1514-byte frames, 7 : 4 : 1",
-			plain, bothWays("IMIX"), floodBothWays(imix),
+			bridged, plain, bothWays("IMIX"), floodBothWays(imix),
 		},
 		{
 			"large", "1514-byte frames, which is IP packets of 1500 bytes",
-			plain, bothWays("1500-byte packets"), floodBothWays(large),
+			bridged, plain, bothWays("1500-byte packets"), floodBothWays(large),
 		},
 		{
 			"at-once", "60-byte frames in both directions at once, from two generators; what came through of both together",
-			plain, []figure{{"60-byte frames, both directions at once", report.FramesPerSecond, false}}, floodAtOnce,
+			bridged, plain, []figure{{"60-byte frames, both directions at once", report.FramesPerSecond, false}}, floodAtOnce,
 		},
 		{
 			"loss-free", "60-byte frames at rising and falling rates until the highest without a single loss is known to 2 % (after RFC 2544 section 26.1, with trials of a quarter of SECS)",
-			plain, bothWays("60-byte frames without loss"), lossFreeBothWays,
+			lossless, plain, bothWays("60-byte frames without loss"), lossFreeBothWays,
 		},
 		{
 			"macs-1000", "as `small`, 1,000 MACs behind the VTEP, each frame to or from the next one",
-			spec{vnis: 1, macs: 1000}, bothWays("60-byte frames, 1,000 MACs"), floodBothWays(small),
+			larger, spec{vnis: 1, macs: 1000}, bothWays("60-byte frames, 1,000 MACs"), floodBothWays(small),
 		},
 		{
 			"macs-100000", "the same with 100,000",
-			spec{vnis: 1, macs: 100_000}, bothWays("60-byte frames, 100,000 MACs"), floodBothWays(small),
+			larger, spec{vnis: 1, macs: 100_000}, bothWays("60-byte frames, 100,000 MACs"), floodBothWays(small),
 		},
 		{
 			"routed", "as `small`, to the MAC of a router in the VNI, which sends them on in the same VNI; Linux has its address on the bridge. SECS of 4 at most: nobody answers when it asks for neighbours",
-			spec{vnis: 1, macs: 1, routed: true}, bothWays("60-byte frames, routed"), floodBothWays(small),
+			larger, spec{vnis: 1, macs: 1, routed: true}, bothWays("60-byte frames, routed"), floodBothWays(small),
 		},
 		{
 			"vnis-1000", "as `small`, 1,000 VNIs with an access port each, 16 frames in a row in each; Linux has 1,000 bridges of one vxlan device and one port each",
-			spec{vnis: 1000, macs: 1}, bothWays("60-byte frames, 1,000 VNIs"), floodBothWays(small),
+			larger, spec{vnis: 1000, macs: 1}, bothWays("60-byte frames, 1,000 VNIs"), floodBothWays(small),
 		},
 		{
 			"tcp", "`iperf3 --client 198.51.100.2`, and with `-R`: one TCP connection, the hosts' offloads as veth has them",
-			withHosts, tcpFigures("TCP"), tcpBothWays,
+			tcp, withHosts, tcpFigures("TCP"), tcpBothWays,
 		},
 		{
-			"tcp-wire", "the same, the hosts with `ethtool -K eth0 tx off tso off gso off gro off`: frames as a wire carries them",
-			withHosts, tcpFigures("TCP, 1500-byte frames"), wireBothWays,
+			"tcp-wire", "the same, the hosts with `ethtool -K eth0 tx off gso off gro off`: frames as a wire carries them",
+			tcp, withHosts, tcpFigures("TCP, 1500-byte frames"), wireBothWays,
 		},
 		{
 			"rtt", "`ping -f 198.51.100.2` for the mean; an echo client of our own, one request at a time, for the percentiles",
-			withHosts, []figure{
+			delays, withHosts, []figure{
 				{"round trip, mean of ping -f", report.Seconds, true},
 				{"round trip, median", report.Seconds, true},
 				{"round trip, 99th percentile", report.Seconds, true},
@@ -88,7 +98,7 @@ func measurements() []measurement {
 		},
 		{
 			"start", "a start with 100 VNIs, probed each millisecond until a broadcast has come through every one of them; then the process is left alone. Linux, set up by one `ip -batch`, has no process",
-			spec{vnis: 100, macs: 1, hosts: true}, []figure{
+			delays, spec{vnis: 100, macs: 1, hosts: true}, []figure{
 				{"from start to forwarding, 100 VNIs", report.Seconds, true},
 				{"memory (RSS), 100 VNIs", report.Bytes, true},
 				{"idle CPU, 100 VNIs", report.CPUs, true},

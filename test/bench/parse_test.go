@@ -79,6 +79,22 @@ func TestCountLearned(t *testing.T) {
 	}
 }
 
+func TestParseFDBStats(t *testing.T) {
+	const out = `Statistics for bridge "br-int":
+  Current/maximum MAC entries in the table: 1001/200000
+  Current static MAC entries in the table : 3
+  Total number of learned MAC entries     : 2002
+`
+	if n, err := parseFDBStats(out); err != nil || n != 1001 {
+		t.Errorf("%d addresses, %v; want 1001", n, err)
+	}
+	for _, bad := range []string{"", "MAC entries in the table: 5\n", "MAC entries in the table: x/5\n"} {
+		if n, err := parseFDBStats(bad); err == nil {
+			t.Errorf("%q: %d", bad, n)
+		}
+	}
+}
+
 func TestCPUModel(t *testing.T) {
 	for info, want := range map[string]string{
 		"processor\t: 0\nvendor_id\t: x\nmodel name\t: A CPU: of 2 GHz\nmodel name\t: another\n": "A CPU: of 2 GHz",

@@ -21,6 +21,7 @@ type prober struct {
 	capture *netns.Capture
 	fd      int
 
+	bare  bool           // probes come as they were sent
 	ports map[uint32]int // interface index, by VNI
 
 	mu      sync.Mutex
@@ -35,7 +36,7 @@ const typeProbe = 0x88b5
 const probeEvery = time.Millisecond
 
 func newProber(b *bed) (*prober, error) {
-	p := &prober{fd: -1, ports: make(map[uint32]int), missing: make(map[uint32]bool)}
+	p := &prober{fd: -1, bare: b.bare, ports: make(map[uint32]int), missing: make(map[uint32]bool)}
 	indexes, err := b.h1.Indexes(each(b.vnis, hostDev)...)
 	if err != nil {
 		return nil, err
@@ -59,7 +60,11 @@ func newProber(b *bed) (*prober, error) {
 
 // saw notes a probe that came to the peer. The capture keeps no frame.
 func (p *prober) saw(f []byte) bool {
-	if vni, ok := probed(f); ok {
+	vni, ok := probed(f)
+	if p.bare {
+		vni, ok = firstVNI, isProbe(f)
+	}
+	if ok {
 		p.mu.Lock()
 		delete(p.missing, vni)
 		p.mu.Unlock()
@@ -69,10 +74,14 @@ func (p *prober) saw(f []byte) bool {
 
 // probed returns the VNI that a frame carries a probe in.
 func probed(f []byte) (vni uint32, ok bool) {
-	if len(f) < outerLen+frame.HeaderLen || frame.Frame(f[outerLen:]).Type() != typeProbe {
+	if len(f) < outerLen || !isProbe(f[outerLen:]) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint32(f[vniOffset:]) >> 8, true
+}
+
+func isProbe(f []byte) bool {
+	return len(f) >= frame.HeaderLen && frame.Frame(f).Type() == typeProbe
 }
 
 // run returns when the device forwards in every VNI.

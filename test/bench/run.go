@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"vxgw/test/bench/report"
@@ -30,7 +31,7 @@ func (s *session) run(ctx context.Context) ([]report.Figure, error) {
 	for _, m := range s.measurements {
 		for _, f := range m.figures {
 			s.figures[m.name] = append(s.figures[m.name],
-				report.Figure{Measurement: m.name, Title: f.title, Unit: f.unit, LessIsGood: f.lessIsGood})
+				report.Figure{Measurement: m.name, Group: m.group, Title: f.title, Unit: f.unit, LessIsGood: f.lessIsGood})
 		}
 	}
 	for rest := s.measurements; len(rest) > 0; {
@@ -66,7 +67,7 @@ func (s *session) group(ctx context.Context, ms []measurement) (err error) {
 	defer func() { err = errors.Join(err, closeAll(beds)) }()
 	for round := range s.rounds {
 		if beds == nil {
-			if beds, err = s.build(ctx, ms[0].spec); err != nil {
+			if beds, err = s.build(ctx, ms); err != nil {
 				return err
 			}
 		}
@@ -86,13 +87,16 @@ func (s *session) group(ctx context.Context, ms []measurement) (err error) {
 	return nil
 }
 
-// build builds a bed for each device; those that are there stay for the caller to
-// close also after an error.
-func (s *session) build(ctx context.Context, kind spec) (beds []*bed, err error) {
+// build builds a bed for each device that takes part in one of the measurements,
+// and has nil for the others. Those that are there stay for the caller to close
+// also after an error.
+func (s *session) build(ctx context.Context, ms []measurement) (beds []*bed, err error) {
 	for _, d := range s.devices {
-		b, err := newBed(ctx, d, kind)
-		if err != nil {
-			return beds, err
+		var b *bed
+		if slices.ContainsFunc(ms, func(m measurement) bool { return d.Without(m.name) == "" }) {
+			if b, err = newBed(ctx, d, ms[0].spec); err != nil {
+				return beds, err
+			}
 		}
 		beds = append(beds, b)
 	}
@@ -102,27 +106,37 @@ func (s *session) build(ctx context.Context, kind spec) (beds []*bed, err error)
 func closeAll(beds []*bed) error {
 	var errs []error
 	for _, b := range beds {
-		errs = append(errs, b.close())
+		if b != nil {
+			errs = append(errs, b.close())
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// round takes a sample of each device.
+// round takes a sample of each device, in turn.
 func (s *session) round(ctx context.Context, n int, m measurement, beds []*bed) error {
 	figures := s.figures[m.name]
 	for i := range figures {
 		figures[i].Rounds = append(figures[i].Rounds, nil)
 	}
 	for d, b := range beds {
-		samples, err := m.run(ctx, b, s.window)
+		samples, err := s.take(ctx, m, d, b)
 		if err != nil {
 			return fmt.Errorf("%s, %s: %w", m.name, s.devices[d].Title(), err)
 		}
 		for i, sample := range samples {
 			figures[i].Rounds[n] = append(figures[i].Rounds[n], sample)
-			fmt.Fprintf(s.out, "round %d of %d  %-6s %-40s %s\n", n+1, s.rounds, s.devices[d].Title(),
+			fmt.Fprintf(s.out, "round %d of %d  %-13s %-40s %s\n", n+1, s.rounds, s.devices[d].Title(),
 				figures[i].Title, figures[i].Unit.Sample(sample))
 		}
 	}
 	return nil
+}
+
+// take measures one device: nothing, where it does not take part.
+func (s *session) take(ctx context.Context, m measurement, d int, b *bed) ([]report.Sample, error) {
+	if s.devices[d].Without(m.name) != "" {
+		return slices.Repeat([]report.Sample{report.Absent()}, len(m.figures)), nil
+	}
+	return m.run(ctx, b, s.window)
 }

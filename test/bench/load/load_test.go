@@ -213,6 +213,50 @@ func TestSink(t *testing.T) {
 	must(t, c.Close())
 }
 
+// A crossing hands frames on in both directions, unchanged, until it is closed.
+func TestCrossing(t *testing.T) {
+	left, middle := wires(t, 1) // a0 to b0
+	right, err := netns.New("")
+	must(t, err)
+	t.Cleanup(func() { must(t, right.Close()) })
+	must(t, netns.Veth(middle, "c0", right, "d0", netns.VethOptions{}))
+	c, err := NewCrossing(middle, "b0", "c0")
+	must(t, err)
+	for _, way := range []struct {
+		from    *netns.NS
+		fromDev string
+		to      *netns.NS
+		toDev   string
+	}{{left, "a0", right, "d0"}, {right, "d0", left, "a0"}} {
+		must(t, way.to.Offloads(way.toDev, true, "gro"))
+		f := sample(60, 1)
+		g, heard := generator(t, way.from, Stream{Frames: [][]byte{f}, Devices: []string{way.fromDev}}), capture(t, way.to, way.toDev)
+		must(t, g.Send(100))
+		must(t, heard.Wait(100, patience))
+		must(t, heard.Close())
+		for i, got := range heard.Frames() {
+			if !bytes.Equal(got, f) {
+				t.Fatalf("frame %d: % x, want % x", i, got, f)
+			}
+		}
+	}
+	must(t, c.Close())
+	before, err := right.Stats("d0")
+	must(t, err)
+	g := generator(t, left, Stream{Frames: [][]byte{sample(60, 1)}, Devices: []string{"a0"}})
+	heard := capture(t, middle, "b0")
+	must(t, middle.Offloads("b0", true, "gro"))
+	must(t, g.Send(10))
+	must(t, heard.Wait(10, patience))
+	must(t, heard.Close())
+	if after, err := right.Stats("d0"); err != nil || after.RxPackets != before.RxPackets {
+		t.Errorf("closed, it handed on %d frames, %v", after.RxPackets-before.RxPackets, err)
+	}
+	if _, err := NewCrossing(middle, "b0", "x9"); err == nil || !strings.Contains(err.Error(), "x9") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestFloodEnds(t *testing.T) {
 	a, b := wires(t, 1)
 	sink, err := NewSink(b, "b0")

@@ -13,22 +13,31 @@ const (
 )
 
 // Into returns a document with the report in the place of an older one, between
-// the marks. Nothing else is changed.
-func (r Report) Into(document string) (string, error) {
+// the marks. Nothing else is changed. The document finds the charts in a directory.
+func (r Report) Into(document, charts string) (string, error) {
 	before, rest, begins := strings.Cut(document, beginMark)
 	_, after, ends := strings.Cut(rest, endMark)
 	if !begins || !ends {
 		return "", fmt.Errorf("it has no line %q with a line %q behind it, where the figures would go", beginMark, endMark)
 	}
-	return before + beginMark + "\n\n" + r.Markdown() + "\n" + endMark + after, nil
+	return before + beginMark + "\n\n" + r.Markdown(charts) + "\n" + endMark + after, nil
 }
 
-// Markdown writes the facts, a table of ratios and medians, the notes, and a
-// table of each round's values.
-func (r Report) Markdown() string {
+// Markdown writes the facts, the charts, a table of ratios and one of medians, the
+// notes, and a table of each round's values. The charts are linked from a directory,
+// and left out where that is "".
+func (r Report) Markdown(charts string) string {
 	var b strings.Builder
 	list(&b, r.Facts)
-	r.table(&b)
+	if charts != "" {
+		for _, c := range r.Charts() {
+			fmt.Fprintf(&b, "![%s](%s/%s)\n\n", c.Title, charts, c.Name)
+		}
+	}
+	fmt.Fprintf(&b, "Ratios to %s: the median of all rounds, and in parentheses the least and the greatest:\n\n", r.Devices[0])
+	r.ratios(&b)
+	b.WriteString("\nMedians of the values, and how many CPUs of the machine were busy:\n\n")
+	r.medians(&b)
 	b.WriteString("\n")
 	list(&b, r.Notes)
 	b.WriteString("Each round by itself; in parentheses what was offered:\n\n")
@@ -43,13 +52,9 @@ func list(b *strings.Builder, items []string) {
 	b.WriteString("\n")
 }
 
-// table has a line for each figure.
-func (r Report) table(b *strings.Builder) {
-	head := []string{"figure"}
-	for _, d := range r.Devices[1:] {
-		head = append(head, fmt.Sprintf("%s : %s, median (min to max)", d, r.Devices[0]))
-	}
-	head = append(head, r.Devices...)
+// ratios has a line for each figure.
+func (r Report) ratios(b *strings.Builder) {
+	head := append([]string{"figure"}, r.Devices[1:]...)
 	head = append(head, "measured by")
 	writeRow(b, head)
 	writeRow(b, rule(len(head)))
@@ -58,10 +63,21 @@ func (r Report) table(b *strings.Builder) {
 		for d := range r.Devices[1:] {
 			row = append(row, f.ratioCell(d+1))
 		}
+		writeRow(b, append(row, "`make bench FIGURES="+f.Measurement+"`"))
+	}
+}
+
+// medians has a line for each figure.
+func (r Report) medians(b *strings.Builder) {
+	head := append([]string{"figure"}, r.Devices...)
+	writeRow(b, head)
+	writeRow(b, rule(len(head)))
+	for _, f := range r.Figures {
+		row := []string{f.title()}
 		for d := range r.Devices {
 			row = append(row, f.valueCell(d))
 		}
-		writeRow(b, append(row, "`make bench FIGURES="+f.Measurement+"`"))
+		writeRow(b, row)
 	}
 }
 
@@ -84,12 +100,12 @@ func (f Figure) ratioCell(device int) string {
 func (f Figure) valueCell(device int) string {
 	text := f.Unit.text(f.Values(device).Median)
 	if n := f.CPUs(device); n > 0 {
-		text += fmt.Sprintf(", %.1f CPUs busy", n)
+		text += fmt.Sprintf(", %.1f CPUs", n)
 	}
 	return text
 }
 
-// rounds has a line for each figure and device.
+// rounds has a line for each figure and device that has any values.
 func (r Report) rounds(b *strings.Builder) {
 	head := []string{"figure", "of"}
 	count := 0
@@ -103,6 +119,9 @@ func (r Report) rounds(b *strings.Builder) {
 	writeRow(b, rule(len(head)))
 	for _, f := range r.Figures {
 		for d, name := range r.Devices {
+			if len(f.values(d, value)) == 0 {
+				continue
+			}
 			row := []string{f.Title, name}
 			for _, round := range f.Rounds {
 				row = append(row, f.Unit.Sample(round[d]))

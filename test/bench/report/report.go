@@ -1,5 +1,5 @@
-// Package report holds what a benchmark measured, and writes it down in
-// Markdown. It measures nothing.
+// Package report holds what a benchmark measured, and writes it down in Markdown
+// with charts in SVG. It measures nothing.
 package report
 
 import "math"
@@ -15,6 +15,7 @@ type Report struct {
 // Figure is one thing that was measured of each device, once a round.
 type Figure struct {
 	Measurement string // what `make bench FIGURES=` calls the measurement that it is of
+	Group       Group
 	Title       string
 	Unit        Unit
 	LessIsGood  bool

@@ -112,21 +112,21 @@ func sample() Report {
 		Notes:   []string{"`small`: small frames", "`idle`: nothing at all"},
 		Figures: []Figure{
 			{
-				Measurement: "small", Title: "60-byte frames", Unit: FramesPerSecond,
+				Measurement: "small", Group: Group{"frames", "Frames"}, Title: "60-byte frames", Unit: FramesPerSecond,
 				Rounds: [][]Sample{
 					{{400e3, 500e3, 1}, {100e3, 500e3, 2}, {1600e3, 1700e3, 1}},
 					{{200e3, 500e3, 1.04}, {100e3, 400e3, 1.9}, {400e3, 0, 1}},
 				},
 			},
 			{
-				Measurement: "idle", Title: "memory", Unit: Bytes, LessIsGood: true,
+				Measurement: "idle", Group: Group{"idle", "Idle"}, Title: "memory", Unit: Bytes, LessIsGood: true,
 				Rounds: [][]Sample{
 					{Absent(), {Value: 10 << 20}, {Value: 30 << 20}},
 					{Absent(), {Value: 20 << 20}, {Value: 30 << 20}},
 				},
 			},
 			{
-				Measurement: "idle", Title: "CPU", Unit: CPUs, LessIsGood: true,
+				Measurement: "idle", Group: Group{"idle", "Idle"}, Title: "CPU", Unit: CPUs, LessIsGood: true,
 				Rounds: [][]Sample{
 					{{Value: 0}, {Value: 0.01}, {Value: 0.02}},
 					{{Value: 0.001}, {Value: 0.02}, {Value: 0.04}},
@@ -141,8 +141,22 @@ func TestMarkdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), sample().Markdown()); diff != "" {
+	if diff := cmp.Diff(string(want), sample().Markdown("charts")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// What is printed alone has no charts beside it.
+func TestMarkdownWithoutCharts(t *testing.T) {
+	with, without := sample().Markdown("charts"), sample().Markdown("")
+	var kept []string
+	for line := range strings.Lines(with) {
+		if !strings.HasPrefix(line, "![") {
+			kept = append(kept, line)
+		}
+	}
+	if got := strings.ReplaceAll(strings.Join(kept, ""), "\n\n\n\n", "\n\n"); got != without || strings.Contains(without, "![") {
+		t.Errorf("-with charts +without:\n%s", cmp.Diff(got, without))
 	}
 }
 
@@ -162,15 +176,15 @@ func TestRatios(t *testing.T) {
 func TestInto(t *testing.T) {
 	r := sample()
 	document := "# By hand\n\n" + beginMark + "\n\nold\n" + endMark + "\n\nalso by hand\n"
-	got, err := r.Into(document)
+	got, err := r.Into(document, "charts")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "# By hand\n\n" + beginMark + "\n\n" + r.Markdown() + "\n" + endMark + "\n\nalso by hand\n"
+	want := "# By hand\n\n" + beginMark + "\n\n" + r.Markdown("charts") + "\n" + endMark + "\n\nalso by hand\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if again, err := r.Into(got); err != nil || again != got {
+	if again, err := r.Into(got, "charts"); err != nil || again != got {
 		t.Errorf("a second time it is another document, %v", err)
 	}
 	for name, bad := range map[string]string{
@@ -178,7 +192,7 @@ func TestInto(t *testing.T) {
 		"no end":        beginMark + "\n",
 		"the wrong way": endMark + "\n" + beginMark + "\n",
 	} {
-		if _, err := r.Into(bad); err == nil || !strings.Contains(err.Error(), "measured: begin") {
+		if _, err := r.Into(bad, "charts"); err == nil || !strings.Contains(err.Error(), "measured: begin") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
