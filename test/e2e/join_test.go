@@ -53,7 +53,7 @@ func TestSegmentsFromTheOverlay(t *testing.T) {
 	t.Parallel()
 	const count = 20
 	b := newBed(t, 1, 1700)
-	b.start(settings{})
+	b.start(settings{more: "[datapath]\nmode = \"raw\"\n"}) // the workers join
 	h1 := capture(t, b.hosts, "h1")
 	sent := segments(count)
 	b.fromHost("h1", packet.Numbered(frame.Broadcast, h1MAC, 1)) // who h1 is
