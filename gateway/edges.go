@@ -88,6 +88,10 @@ type Edges struct {
 	// OpenFast makes the tables of the fast path; nil: there is none.
 	OpenFast func(xdp.Sizes, xdp.Underlay) (*xdp.Plane, error)
 
+	// PinDir returns where a gateway of a name has the pins of its fast path, or why
+	// it cannot have any; nil: it has none.
+	PinDir func(name string) (string, error)
+
 	// PortTaken reports whether an error of OpenUnderlay means that somebody
 	// else has the UDP port.
 	PortTaken func(error) bool

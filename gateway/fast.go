@@ -24,21 +24,25 @@ type fast struct {
 	plane *xdp.Plane // nil: there is none
 	why   string     // there is none, in words
 
-	mu    sync.Mutex        // guards everything below
-	links map[int]*fastLink // by index: where programs are, or were to be
-	full  bool              // it was told of that the tables are full
-	told  map[int]bool      // the interfaces that the programs redirect to
-
-	active    atomic.Bool       // there are programs at interfaces
-	published *forward.Snapshot // the last one that the programs were given
-
-	kick     chan struct{}
-	counting sync.Mutex // guards counts
-	counts   fastCounts
+	active atomic.Bool   // there are programs at interfaces
+	kick   chan struct{} // see news
 
 	// What the workers have read by the underlay, and what of it a VTEP on this
 	// machine had left something undone of.
 	underlayFrames, underlayUndone atomic.Uint64
+
+	counting sync.Mutex // guards counts
+	counts   fastCounts
+
+	mu        sync.Mutex        // guards everything below
+	links     map[int]*fastLink // by index: where programs are, or were to be
+	told      map[int]bool      // the interfaces that the programs redirect to
+	published *forward.Snapshot // the last one that the programs were given
+	full      bool              // it was told of that the tables are full
+
+	unpinned string        // why the fast path ends with this process; "": it does not
+	heritage *xdp.Heritage // of a gateway that was here before; nil: there is none
+	until    time.Time     // heritage is kept
 }
 
 // Every which time the fast path is looked after.
@@ -174,7 +178,8 @@ func (f *fast) everySecond(now uint32) {
 	}
 }
 
-// close takes the programs away.
+// close ends the fast path, or leaves it to go on by itself: what it knows it carries
+// until another gateway takes it over.
 func (f *fast) close() {
 	if !f.is() {
 		return
@@ -182,8 +187,23 @@ func (f *fast) close() {
 	f.collect()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for index := range f.links {
-		f.detach(index)
+	f.closeHeritage()
+	stays := f.attached() > 0 && f.unpinned == "" && !f.gw.leavesNothing
+	for index, l := range f.links {
+		if !stays {
+			f.detach(index)
+		} else if l.at != nil {
+			if err := l.at.Leave(); err != nil {
+				f.gw.log.Debug("leaving XDP", "interface", l.link.Name, "err", err)
+			}
+		}
+	}
+	if !stays {
+		if err := f.plane.Unpin(); err != nil {
+			f.gw.log.Warn("pins of the fast path stay", "err", err, "mend", "vxgw unload")
+		}
+	} else {
+		f.gw.log.Info("the fast path goes on without this process: it carries what it knows", "interfaces", f.attached(), "mend", "`vxgw unload` ends it, as run --detach-on-exit does at once")
 	}
 	if err := f.plane.Close(); err != nil {
 		f.gw.log.Debug("closing the fast path", "err", err)

@@ -99,7 +99,7 @@ func (f *fast) look() {
 	now, changed := time.Now(), false
 	for index, l := range f.links {
 		v, frags, why := fit(l.link)
-		if why == "" && f.adapts(l) {
+		if why == "" && f.adapts(l) && !f.heritage.Has(index, l.role) {
 			why = f.tried(l, now)
 		}
 		switch {
@@ -114,6 +114,7 @@ func (f *fast) look() {
 			l.why = why
 		}
 	}
+	f.tendHeritage(now)
 	if changed {
 		f.active.Store(f.attached() > 0)
 		f.news()
@@ -202,7 +203,7 @@ func (f *fast) seenOn(l *fastLink) (frames, local uint64) {
 
 // attach puts a program at an interface, and reports whether it is there.
 func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) bool {
-	at, err := f.plane.Attach(l.link.Index, l.role, v, frags)
+	at, err := f.place(l, v, frags)
 	if err != nil {
 		l.why = cannot(err, l.link.Name)
 		l.trial.notBefore = now.Add(pauseAtFirst)
@@ -226,6 +227,17 @@ func cannot(err error, name string) string {
 		return fmt.Sprintf("the driver does not take it as the interface is (MTU, channels or offloads): %v", err)
 	}
 	return err.Error()
+}
+
+// place puts a program at an interface: in the place of a former gateway's where there
+// is one.
+func (f *fast) place(l *fastLink, v xdp.Variant, frags bool) (*xdp.Attachment, error) {
+	index := l.link.Index
+	if f.heritage.Has(index, l.role) {
+		at, _, err := f.plane.Inherit(f.heritage, index, l.role, v, frags)
+		return at, err
+	}
+	return f.plane.Attach(index, l.role, v, frags)
 }
 
 // detach takes the program away from an interface. It needs mu.

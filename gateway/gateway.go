@@ -37,6 +37,8 @@ type Gateway struct {
 	ledger ledger
 	ready  atomic.Pointer[func()] // called once, when forwarding has begun
 
+	leavesNothing bool // see LeaveNothing
+
 	notices notices // the supervisor's own
 	lost    string  // VTEPs without a path that were told of; the path task's own
 

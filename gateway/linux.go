@@ -16,6 +16,10 @@ import (
 	"vxgw/l3/underlay/udp"
 )
 
+// Unload ends the fast path that a gateway has left which does not run any more, and
+// returns the interfaces, by index, that it was at.
+func Unload() ([]int, error) { return xdp.Unload() }
+
 // Linux returns the edges of this machine, in the network namespace of the
 // calling thread: packet sockets, UDP and raw IP sockets, netlink.
 func Linux() (Edges, error) {
@@ -29,6 +33,7 @@ func Linux() (Edges, error) {
 		OpenPort:     openPort,
 		OpenUnderlay: openUnderlay,
 		OpenFast:     xdp.NewPlane,
+		PinDir:       xdp.PinDir,
 		PortTaken:    udp.IsPortTaken,
 		LookAround:   raw.LookAround,
 		IsHeard:      raw.IsHeard,

@@ -26,7 +26,9 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	if err := g.begin(); err != nil {
 		return err
 	}
+	g.fast.inherit()
 	g.refreshPaths(allPaths)
+	g.fast.begin()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { g.followPaths(ctx) })
 	tasks.Go(func() { g.router.run(ctx) })

@@ -19,7 +19,7 @@ import (
 )
 
 func runCommand() *cobra.Command {
-	file := config.DefaultFile
+	file, detach := config.DefaultFile, false
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "carry frames until stopped",
@@ -44,7 +44,7 @@ that is not there yet is waited for.`,
 			level := new(slog.LevelVar)
 			level.Set(logLevel(cfg.Log.Level))
 			log := newLogger(os.Stderr, cfg.Log, level)
-			err = run(ctx, cfg, log, level)
+			err = run(ctx, cfg, log, level, detach)
 			// One who reads the log by program, or by priority, is told there.
 			if err != nil && cfg.Log.Format != "text" {
 				log.Error("stopped: " + err.Error())
@@ -54,12 +54,13 @@ that is not there yet is waited for.`,
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", file, "configuration `FILE`")
+	c.Flags().BoolVar(&detach, "detach-on-exit", false, "take the fast path along at the end; otherwise it carries what it knows until the next start, or vxgw unload")
 	return c
 }
 
 // run runs a gateway with its control API and its watchdog until ctx ends. level
-// is the log's, which a reload may change.
-func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar) error {
+// is the log's, which a reload may change; detach has nothing left behind.
+func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar, detach bool) error {
 	logWarnings(cfg.Warnings, log)
 	if err := gateway.CheckRights(log); err != nil {
 		return err
@@ -71,6 +72,9 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.
 	gw, err := gateway.New(cfg, edges, log)
 	if err != nil {
 		return err
+	}
+	if detach {
+		gw.LeaveNothing()
 	}
 	again := &reloader{file: cfg.File, gw: gw, log: log, level: level}
 	server := api.New(gw, api.Options{

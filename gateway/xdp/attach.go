@@ -3,6 +3,7 @@ package xdp
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -82,8 +83,8 @@ func (p *Plane) load(name string, constants map[string]any, edit func(*ebpf.Prog
 
 // Attachment is a program at an interface.
 type Attachment struct {
-	Native bool
-	link   link.Link
+	link link.Link
+	pin  string // where it is pinned; "": nowhere
 }
 
 // Attach has the interface with an index decided about by the programs: in its
@@ -97,8 +98,43 @@ func (p *Plane) Attach(index int, r Role, v Variant, frags bool) (*Attachment, e
 	if err = errors.Join(err, prog.Close()); err != nil {
 		return nil, fmt.Errorf("attach XDP: %w", err)
 	}
-	return &Attachment{Native: true, link: l}, nil
+	a := &Attachment{link: l}
+	if pin := p.linkPin(index, r); pin != "" {
+		if err := l.Pin(pin); err != nil {
+			return nil, errors.Join(fmt.Errorf("pin XDP: %w", err), l.Close())
+		}
+		a.pin = pin
+	}
+	return a, nil
+}
+
+// Inherit puts a program in the place of a former gateway's at an interface: no frame
+// is between the two. It reports false where there is none.
+func (p *Plane) Inherit(h *Heritage, index int, r Role, v Variant, frags bool) (a *Attachment, ok bool, err error) {
+	at := pinnedAt{index, r}
+	l := h.links[at]
+	if l == nil {
+		return nil, false, nil
+	}
+	prog, err := p.program(r, v, index, frags)
+	if err != nil {
+		return nil, true, err
+	}
+	if err := errors.Join(l.Update(prog), prog.Close()); err != nil {
+		return nil, true, fmt.Errorf("replace XDP: %w", err)
+	}
+	delete(h.links, at)
+	return &Attachment{link: l, pin: linkPath(h.dir, index, r)}, true, nil
 }
 
 // Close takes the program away.
-func (a *Attachment) Close() error { return a.link.Close() }
+func (a *Attachment) Close() error {
+	var err error
+	if a.pin != "" {
+		err = os.Remove(a.pin)
+	}
+	return errors.Join(err, a.link.Close())
+}
+
+// Leave lets go of the program. One that is pinned stays at its interface.
+func (a *Attachment) Leave() error { return a.link.Close() }

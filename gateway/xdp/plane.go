@@ -80,10 +80,11 @@ type Plane struct {
 	routes   *routes
 	grace    *grace
 
-	mu     sync.Mutex // guards everything below
-	devs   map[uint32]int
-	taps   map[tapKey]*tapPrograms
-	tapped map[int]int // Taps, by interface
+	mu                sync.Mutex // guards everything below
+	devs              map[uint32]int
+	taps              map[tapKey]*tapPrograms
+	pinDir, pinTables string      // where pins are; "": nowhere
+	tapped            map[int]int // Taps, by interface
 }
 
 // Devices that frames are redirected to: ports by number, and then maxUnderlays
@@ -263,7 +264,7 @@ func (p *Plane) Unplaced() int {
 func (p *Plane) EachSeen(now uint32, f func(d fdb.Domain, m frame.MAC, h fdb.Hop, seen uint32)) {
 	tick := tickNow()
 	p.stations.each(func(key uint64, hop uint16, seen uint32) {
-		ago := uint32((uint64(max(int32(tick-seen), 0)) << 30) / 1e9)
+		ago := secondsOf(tick - seen)
 		f(fdb.Domain(key>>48), frame.MACFromUint64(key), fdb.Hop(hop), now-min(ago, now))
 	})
 }

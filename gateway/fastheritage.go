@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"vxgw/gateway/forward"
+	"vxgw/gateway/xdp"
+	"vxgw/l2/fdb"
+)
+
+// keepHeritage is how long the programs of a former gateway stay at interfaces that
+// this one has not come to yet.
+const keepHeritage = 5 * time.Second
+
+// errNoPins is why a gateway in memory leaves nothing.
+var errNoPins = errors.New("nothing can be pinned here")
+
+// LeaveNothing has the programs of the fast path taken away when the gateway ends.
+// Otherwise they go on. Call it before Run.
+func (g *Gateway) LeaveNothing() { g.leavesNothing = true }
+
+// pinDir returns where this gateway's pins are.
+func (g *Gateway) pinDir() (string, error) {
+	if g.edges.PinDir == nil {
+		return "", errNoPins
+	}
+	u := &g.config().Underlay
+	return g.edges.PinDir(fmt.Sprintf("%s-%d", u.Address, u.Port))
+}
+
+// inherit learns what a former gateway had learned, if its fast path is still there.
+// Where there is to be none any more, it is taken away.
+func (f *fast) inherit() {
+	dir, err := f.gw.pinDir()
+	if err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.unpinned = err.Error(); f.is() && f.gw.edges.PinDir != nil {
+			f.gw.log.Info("the fast path will end with this process", "reason", err)
+		}
+		return
+	}
+	h, err := xdp.OpenHeritage(dir, f.gw.config().Underlay.Address.Is6())
+	if err != nil {
+		f.gw.log.Warn("what a former gateway left is not taken over", "err", err, "mend", "vxgw unload")
+	}
+	if h == nil {
+		return
+	}
+	if !f.is() {
+		if err := h.Close(); err != nil {
+			f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")
+		}
+		return
+	}
+	if h.Strange {
+		f.gw.log.Warn("the tables of a former gateway are of another version: its MACs are learned anew")
+	}
+	n := f.learnLeft(h)
+	f.gw.log.Info("a former gateway's fast path goes on, and is taken over", "interfaces", h.Left(), "macs", n)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heritage, f.until = h, time.Now().Add(keepHeritage)
+}
+
+// learnLeft learns the MACs of a former gateway, where they may still be, and returns
+// how many these are.
+func (f *fast) learnLeft(h *xdp.Heritage) (n int) {
+	t, now := f.gw.tables, f.gw.edges.Clock()
+	ports := make(map[int]forward.PortID)
+	for i, p := range t.Snapshot().Ports {
+		if p.Up && p.Index != 0 {
+			ports[p.Index] = forward.PortID(i)
+		}
+	}
+	err := h.Stations(func(is xdp.Left) {
+		d, hop, ok := f.whereLeft(is, ports)
+		if !ok {
+			return
+		}
+		switch t.FDB().Learn(d, is.MAC, hop, now-is.Age) {
+		case fdb.Added, fdb.Moved, fdb.Known:
+			n++
+		}
+	})
+	if err != nil {
+		f.gw.log.Warn("not all MACs of a former gateway are known", "err", err)
+	}
+	return n
+}
+
+// whereLeft returns where a station of a former gateway is by this one's numbers.
+func (f *fast) whereLeft(is xdp.Left, ports map[int]forward.PortID) (d fdb.Domain, hop fdb.Hop, ok bool) {
+	s := f.gw.tables.Snapshot()
+	d, ok = s.VNIs[is.VNI]
+	if !ok {
+		return d, 0, false
+	}
+	if is.Port != 0 {
+		p, ok := ports[is.Port]
+		return d, forward.PortHop(p), ok && s.Ports[p].Domain == d
+	}
+	if !s.Domains[d].Learning {
+		return d, 0, false
+	}
+	if _, why := s.ClassifyVNI(is.VTEP, is.VNI); why != forward.None {
+		return d, 0, false
+	}
+	v, known := f.gw.tables.VTEP(is.VTEP)
+	if !known {
+		v = f.gw.tables.Learn(is.VTEP)
+	}
+	return d, forward.VTEPHop(v), v != forward.NoVTEPID
+}
+
+// begin puts programs to work, in the place of a former gateway's first of all.
+func (f *fast) begin() {
+	if !f.is() {
+		return
+	}
+	if dir, err := f.gw.pinDir(); err == nil {
+		if err := f.plane.Pin(dir); err != nil {
+			f.mu.Lock()
+			f.unpinned = err.Error()
+			f.mu.Unlock()
+			f.gw.log.Warn("the fast path will end with this process", "err", err)
+		}
+	}
+	f.publish()
+	f.look()
+	f.publish()
+}
+
+// tendHeritage lets go of what a former gateway left when all of it was taken over, or
+// it has waited long enough. It needs mu.
+func (f *fast) tendHeritage(now time.Time) {
+	if f.heritage != nil && (f.heritage.Left() == 0 || now.After(f.until)) {
+		f.closeHeritage()
+	}
+}
+
+func (f *fast) closeHeritage() {
+	if f.heritage == nil {
+		return
+	}
+	if err := f.heritage.Close(); err != nil {
+		f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")
+	}
+	f.heritage = nil
+}

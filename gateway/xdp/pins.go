@@ -1,0 +1,236 @@
+package xdp
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// A fast path outlives its process by pins in the BPF file system: of the programs at
+// interfaces, and of the tables that they go by. Below a directory of its own are
+//
+//	link-INDEX-ROLE          a program at an interface
+//	tables-LAYOUT-MOMENT/    the tables of one process, by name
+//
+// Who comes next reads the tables, makes new ones, and puts programs of its own in the
+// place of those that are there. No frame is between the two.
+
+// pinHomes are where pins may be: below the usual place, which is root's, or in a BPF
+// file system that was mounted for the gateway alone.
+var pinHomes = []string{bpffs + "/vxgw", "/run/vxgw-bpf"}
+
+// bpffs is where the BPF file system usually is.
+const bpffs = "/sys/fs/bpf"
+
+// layoutHeader is what the tables look like. Another one is another layout.
+//
+//go:embed bpf/layout.h
+var layoutHeader []byte
+
+func layoutID() string {
+	sum := sha256.Sum256(layoutHeader)
+	return hex.EncodeToString(sum[:6])
+}
+
+// PinDir returns where the gateway with a name of its own in this network namespace
+// has its pins. The error says why there can be none.
+func PinDir(name string) (string, error) {
+	ns, err := netnsID()
+	if err != nil {
+		return "", err
+	}
+	home, err := pinHome()
+	if err != nil {
+		return "", err
+	}
+	// The file system keeps names with a dot in them for itself.
+	return filepath.Join(home, ns+"-"+strings.ReplaceAll(name, ".", "_")), nil
+}
+
+// pinHome returns the first place that can be pinned to.
+func pinHome() (string, error) {
+	none := fmt.Errorf("there is no BPF file system at %s: mount -t bpf bpf %[1]s", bpffs)
+	for _, home := range pinHomes {
+		if !isBPFFS(filepath.Dir(home)) && !isBPFFS(home) {
+			continue
+		}
+		if err := os.MkdirAll(home, 0o700); err != nil {
+			none = fmt.Errorf("nothing can be pinned: %w", err)
+		} else if err := unix.Access(home, unix.W_OK|unix.X_OK); err != nil {
+			none = fmt.Errorf("nothing can be pinned in %s: %w", home, err)
+		} else {
+			return home, nil
+		}
+	}
+	return "", none
+}
+
+func isBPFFS(dir string) bool {
+	var s unix.Statfs_t
+	return unix.Statfs(dir, &s) == nil && s.Type == unix.BPF_FS_MAGIC
+}
+
+// netnsID names the network namespace of this process.
+func netnsID() (string, error) {
+	var s unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &s); err != nil {
+		return "", fmt.Errorf("name the network namespace: %w", err)
+	}
+	return strconv.FormatUint(s.Ino, 10), nil
+}
+
+// Pin has the tables, and the programs that are attached from now on, outlive this
+// process, below dir.
+func (p *Plane) Pin(dir string) error {
+	tables := filepath.Join(dir, fmt.Sprintf("tables-%s-%d", layoutID(), time.Now().UnixNano()))
+	if err := os.MkdirAll(tables, 0o700); err != nil {
+		return fmt.Errorf("pin the fast path: %w", err)
+	}
+	for name, m := range p.maps {
+		if err := m.Pin(filepath.Join(tables, name)); err != nil {
+			return errors.Join(fmt.Errorf("pin the fast path: %w", err), os.RemoveAll(tables))
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pinDir, p.pinTables = dir, tables
+	return nil
+}
+
+// Unpin takes back what Pin did. Programs that are still attached are let go of.
+func (p *Plane) Unpin() error {
+	p.mu.Lock()
+	dir := p.pinDir
+	p.pinDir, p.pinTables = "", ""
+	p.mu.Unlock()
+	if dir == "" {
+		return nil
+	}
+	return removePins(dir)
+}
+
+// linkPin is where the program at an interface is pinned; "" where nothing is.
+func (p *Plane) linkPin(index int, r Role) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pinDir == "" {
+		return ""
+	}
+	return linkPath(p.pinDir, index, r)
+}
+
+func linkPath(dir string, index int, r Role) string {
+	return filepath.Join(dir, fmt.Sprintf("link-%d-%s", index, r))
+}
+
+// String returns the role's stable name.
+func (r Role) String() string { return [...]string{"access", "underlay"}[min(r, FacesUnderlay)] }
+
+// parseLink reads the name of a pinned link.
+func parseLink(name string) (index int, r Role, ok bool) {
+	part := strings.Split(name, "-")
+	if len(part) != 3 || part[0] != "link" {
+		return 0, 0, false
+	}
+	i, err := strconv.Atoi(part[1])
+	r = Role(slices.Index([]string{Access.String(), FacesUnderlay.String()}, part[2]))
+	return i, r, err == nil && r <= FacesUnderlay
+}
+
+// removePins removes a directory of pins. Programs that nobody else holds go with it.
+func removePins(dir string) error {
+	// Links first: a program without its tables would hand up everything.
+	names, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, n := range names {
+		if _, _, isLink := parseLink(n.Name()); isLink {
+			errs = append(errs, os.Remove(filepath.Join(dir, n.Name())))
+		}
+	}
+	return errors.Join(append(errs, os.RemoveAll(dir))...)
+}
+
+// Unload removes what gateways have left in this network namespace, and of namespaces
+// that are gone, and returns which interfaces had programs. It is for when no gateway
+// runs here.
+func Unload() (interfaces []int, err error) {
+	ns, err := netnsID()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, home := range pinHomes {
+		dirs, err := os.ReadDir(home)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		errs = append(errs, err)
+		for _, d := range dirs {
+			dir := filepath.Join(home, d.Name())
+			mine := strings.HasPrefix(d.Name(), ns+"-")
+			if mine {
+				interfaces = append(interfaces, pinnedInterfaces(dir)...)
+			}
+			if mine || isDead(dir) {
+				errs = append(errs, removePins(dir))
+			}
+		}
+	}
+	slices.Sort(interfaces)
+	return slices.Compact(interfaces), errors.Join(errs...)
+}
+
+// isDead reports whether every program of a directory has lost its interface: that
+// went with its namespace.
+func isDead(dir string) bool {
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, n := range names {
+		if _, _, isLink := parseLink(n.Name()); isLink && ifindexOf(filepath.Join(dir, n.Name())) != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func pinnedInterfaces(dir string) (all []int) {
+	names, _ := os.ReadDir(dir) // none where it cannot be read
+	for _, n := range names {
+		if index, _, isLink := parseLink(n.Name()); isLink {
+			all = append(all, index)
+		}
+	}
+	return all
+}
+
+// ifindexOf returns the index of the interface that a pinned link is at, 0 where that
+// is gone or cannot be told.
+func ifindexOf(file string) int {
+	l, err := link.LoadPinnedLink(file, nil)
+	if err != nil {
+		return 0
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil || info.XDP() == nil {
+		return 0
+	}
+	return int(info.XDP().Ifindex)
+}
