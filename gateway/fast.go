@@ -25,6 +25,7 @@ type fast struct {
 	why   string     // there is none, in words
 
 	active atomic.Bool   // there are programs at interfaces
+	ended  atomic.Bool   // what becomes of the gateway now is no news for the programs
 	kick   chan struct{} // see news
 
 	// What the workers have read by the underlay, and what of it a VTEP on this
@@ -112,13 +113,25 @@ func fastUnderlay(cfg *config.Config) xdp.Underlay {
 func (f *fast) is() bool { return f.plane != nil }
 
 // Learned is as tables.Mirror has it.
-func (f *fast) Learned(e fdb.Entry, unsure bool) { f.plane.Learned(e, unsure) }
+func (f *fast) Learned(e fdb.Entry, unsure bool) {
+	if !f.ended.Load() {
+		f.plane.Learned(e, unsure)
+	}
+}
 
 // Seen is as tables.Mirror has it.
-func (f *fast) Seen(d fdb.Domain, m frame.MAC) { f.plane.Seen(d, m) }
+func (f *fast) Seen(d fdb.Domain, m frame.MAC) {
+	if !f.ended.Load() {
+		f.plane.Seen(d, m)
+	}
+}
 
 // Forgotten is as tables.Mirror has it.
-func (f *fast) Forgotten(d fdb.Domain, m frame.MAC) { f.plane.Forgotten(d, m) }
+func (f *fast) Forgotten(d fdb.Domain, m frame.MAC) {
+	if !f.ended.Load() {
+		f.plane.Forgotten(d, m)
+	}
+}
 
 // tap returns how frames with a socket buffer are decided about at an interface; nil
 // where there is no fast path.
@@ -184,6 +197,7 @@ func (f *fast) close() {
 	if !f.is() {
 		return
 	}
+	f.ended.Store(true)
 	f.collect()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,0 +1,259 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+
+	"vxgw/gateway/api"
+	"vxgw/l2/frame"
+	"vxgw/test/bench/load"
+	"vxgw/test/netns"
+	"vxgw/test/packet"
+)
+
+// pinning is a mount namespace with a BPF file system, for gateways that come one after
+// the other.
+type pinning struct{ pid int }
+
+func newPinning(t testing.TB) pinning {
+	t.Helper()
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf && echo ready && exec sleep 600")
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+		t.Fatalf("no BPF file system: %q, %v", line, err)
+	}
+	return pinning{cmd.Process.Pid}
+}
+
+// command runs the gateway's program there.
+func (p pinning) command(ns *netns.NS, args ...string) *netns.Cmd {
+	return ns.Command(context.Background(), "nsenter", append([]string{fmt.Sprintf("--mount=/proc/%d/ns/mnt", p.pid), program}, args...)...)
+}
+
+// start runs a gateway there and waits until it can be asked. The caller ends it.
+func (p pinning) start(t testing.TB, ns *netns.NS, file string, args ...string) *gateway {
+	t.Helper()
+	socket := socketBeside(file)
+	g := &gateway{t: t, ns: ns, socket: socket, client: api.NewClient(socket)}
+	g.cmd = p.command(ns, append([]string{"run", "-c", file}, args...)...)
+	g.cmd.Stdout, g.cmd.Stderr = &g.log, &g.log
+	must(t, g.cmd.Start())
+	t.Cleanup(func() {
+		g.client.Close()
+		_ = g.cmd.Process.Kill()
+		_ = g.cmd.Wait()
+		if t.Failed() {
+			t.Logf("a gateway's output:\n%s", g.log.String())
+		}
+	})
+	eventually(t, "the gateway can be asked", func() bool { _, err := ask[api.DatapathRow](g, "datapath"); return err == nil })
+	return g.forwards()
+}
+
+// end sends a gateway a signal and waits for its end.
+func (g *gateway) end(s syscall.Signal) {
+	g.t.Helper()
+	must(g.t, g.cmd.Process.Signal(s))
+	_ = g.cmd.Wait() // by the signal, or well
+}
+
+// mode returns the mode of an interface.
+func (g *gateway) mode(dev string) string {
+	for _, d := range rows[api.DatapathRow](g, "datapath") {
+		if d.Interface == dev {
+			return d.Mode
+		}
+	}
+	return ""
+}
+
+// counter counts the frames of one length that come in at a device, without a loss.
+type counter struct {
+	t     testing.TB
+	count *ebpf.Map
+}
+
+func newCounter(t testing.TB, ns *netns.NS, dev string, length int) *counter {
+	t.Helper()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "count", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	must(t, err)
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "count", Type: ebpf.XDP, License: "MIT", Instructions: asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), asm.LoadMem(asm.R3, asm.R1, 4, asm.Word), // data and data_end
+		asm.Mov.Imm(asm.R0, 2), // XDP_PASS
+		asm.Sub.Reg(asm.R3, asm.R2),
+		asm.JNE.Imm(asm.R3, int32(length), "out"),
+		asm.LoadMapValue(asm.R1, m.FD(), 0),
+		asm.Mov.Imm(asm.R2, 1),
+		asm.StoreXAdd(asm.R1, asm.R2, asm.DWord),
+		asm.Mov.Imm(asm.R0, 1), // XDP_DROP
+		asm.Return().WithSymbol("out"),
+	}})
+	must(t, err)
+	index, err := ns.Indexes(dev)
+	must(t, err)
+	must(t, ns.Do(func() error {
+		l, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: index[0], Flags: link.XDPDriverMode})
+		if err == nil {
+			t.Cleanup(func() { _ = l.Close() })
+		}
+		return err
+	}))
+	t.Cleanup(func() { prog.Close(); m.Close() })
+	return &counter{t, m}
+}
+
+func (c *counter) frames() (n uint64) {
+	c.t.Helper()
+	must(c.t, c.count.Lookup(uint32(0), &n))
+	return n
+}
+
+// beforeAndAfter is the two ways that a gateway gives way to the next one.
+var beforeAndAfter = []struct {
+	name   string
+	signal syscall.Signal
+}{{"killed", syscall.SIGKILL}, {"stopped", syscall.SIGTERM}}
+
+// A flow that is known loses nothing while the gateway ends, is away, and starts again,
+// in either direction.
+func TestFlowsOutliveTheGateway(t *testing.T) {
+	const rate, length = 100_000, 342
+	from4, to4 := netip.MustParseAddrPort("203.0.113.1:80"), netip.MustParseAddrPort("203.0.113.2:5000")
+	for _, how := range beforeAndAfter {
+		t.Run(how.name, func(t *testing.T) {
+			b := newBed(t, 1, 1700)
+			must(t, b.hosts.Offloads("h1", true, "gro"))
+			pins := newPinning(t)
+			file := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"xdp\"\n"}), `http = ""`)
+			encap, decap := newCounter(t, b.peer, "und0", length+outerLen), newCounter(t, b.hosts, "h1", length)
+			b.gateway = pins.start(t, b.ns, file)
+			b.learnBoth()
+			eventually(t, "the fast path is there", func() bool { return b.mode("acc1") == "xdp" && b.mode("und0") == "xdp" })
+
+			inner := packet.UDP(ra1MAC, h1MAC, from4, to4, make([]byte, length-42))
+			outer := outerFrom(vtepA, packet.UDP(h1MAC, ra1MAC, to4, from4, make([]byte, length-42)))
+			sent := make(chan [2]int, 1)
+			go func() { sent <- paceBoth(t, b, inner, outer, rate, 4*time.Second) }()
+			time.Sleep(time.Second)
+			b.end(how.signal)
+			time.Sleep(time.Second) // without a gateway
+			b.gateway = pins.start(t, b.ns, file)
+			n := <-sent
+			eventually(t, "all frames are there", func() bool {
+				return encap.frames() >= uint64(n[0]) && decap.frames() >= uint64(n[1])
+			})
+			if e, d := encap.frames(), decap.frames(); e != uint64(n[0]) || d != uint64(n[1]) {
+				t.Errorf("%d of %d frames encapsulated, %d of %d decapsulated", e, n[0], d, n[1])
+			}
+			if !strings.Contains(b.log.String(), "taken over") {
+				t.Error("the log does not say that anything was taken over")
+			}
+		})
+	}
+}
+
+// learnBoth has the gateway know h1 and a remote station, and waits until it does.
+func (b *bed) learnBoth() {
+	b.t.Helper()
+	b.fromHost("h1", packet.Numbered(frame.Broadcast, h1MAC, 1))
+	b.fromPeer(outerFrom(vtepA, packet.Numbered(frame.Broadcast, ra1MAC, 2)))
+	eventually(b.t, "both are known", func() bool { return len(rows[api.MACRow](b.gateway, "macs")) == 2 })
+}
+
+// paceBoth sends frames from h1 and from the peer at a rate, and returns how many.
+func paceBoth(t *testing.T, b *bed, inner, outer []byte, rate float64, d time.Duration) (sent [2]int) {
+	var done [2]chan struct{}
+	for i, from := range []struct {
+		ns    *netns.NS
+		dev   string
+		frame []byte
+	}{{b.hosts, "h1", inner}, {b.peer, "und0", outer}} {
+		done[i] = make(chan struct{})
+		go func() {
+			defer close(done[i])
+			g, err := load.NewGenerator(from.ns, load.Stream{Frames: [][]byte{from.frame}, Devices: []string{from.dev}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer g.Close()
+			if sent[i], err = g.Pace(context.Background(), rate, d); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	<-done[0]
+	<-done[1]
+	return sent
+}
+
+// What a gateway leaves is taken away by unload, which a running gateway refuses, and
+// by one that starts with another mode; one that is to leave nothing leaves nothing.
+func TestWhatIsLeftIsTakenAway(t *testing.T) {
+	b := newBed(t, 1, 1700)
+	pins := newPinning(t)
+	xdp := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"xdp\"\n"}), `http = ""`)
+	raw := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"raw\"\n"}), `http = ""`)
+	index, err := b.ns.Indexes("acc1")
+	must(t, err)
+	attached := func() bool {
+		out, err := b.ns.Command(context.Background(), "ip", "-d", "link", "show", "acc1").Output()
+		must(t, err)
+		return strings.Contains(string(out), "xdp")
+	}
+	unload := func(socket string) (string, error) {
+		out, err := pins.command(b.ns, "unload", "--socket", socket).CombinedOutput()
+		return string(out), err
+	}
+	begin := func(args ...string) {
+		b.gateway = pins.start(t, b.ns, xdp, args...)
+		eventually(t, "XDP is attached", attached)
+	}
+
+	begin()
+	if out, err := unload(b.socket); err == nil || !strings.Contains(out, "is running") {
+		t.Errorf("unload beside a gateway: %q, %v", out, err)
+	}
+	b.end(syscall.SIGTERM)
+	if !attached() {
+		t.Fatal("a gateway that was stopped left nothing")
+	}
+	if out, err := unload(b.socket); err != nil || !strings.Contains(out, "acc1, und0") {
+		t.Errorf("unload: %q, %v", out, err)
+	}
+	if attached() {
+		t.Errorf("unload has left XDP at interface %d", index[0])
+	}
+	if out, err := unload(b.socket); err != nil || out != "nothing was left\n" {
+		t.Errorf("unload again: %q, %v", out, err)
+	}
+
+	begin()
+	b.end(syscall.SIGKILL)
+	b.gateway = pins.start(t, b.ns, raw)
+	eventually(t, "mode raw takes XDP away", func() bool { return !attached() })
+	b.end(syscall.SIGTERM)
+
+	begin("--detach-on-exit")
+	b.end(syscall.SIGTERM)
+	if attached() {
+		t.Error("a gateway that was to leave nothing has left XDP")
+	}
+}
