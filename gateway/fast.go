@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,8 @@ type fast struct {
 	active atomic.Bool   // there are programs at interfaces
 	ended  atomic.Bool   // what becomes of the gateway now is no news for the programs
 	kick   chan struct{} // see news
+
+	untapped atomic.Pointer[string] // why nothing is sent on at TCX; nil: something is, or was not tried
 
 	// What the workers have read by the underlay, and what of it a VTEP on this
 	// machine had left something undone of.
@@ -68,7 +69,8 @@ func newFast(g *Gateway, cfg *config.Config) *fast {
 	}
 	plane, err := g.edges.OpenFast(fastSizes(cfg), fastUnderlay(cfg))
 	if err != nil {
-		f.why = fmt.Sprintf("no fast path: %v", err)
+		f.why = cannot(err, "")
+		g.log.Warn("no fast path: all frames are carried by the workers, which is slower", "reason", f.why)
 		return f
 	}
 	f.plane = plane
@@ -139,7 +141,14 @@ func (f *fast) tap(r xdp.Role) Tap {
 	if !f.is() {
 		return nil
 	}
-	return func(index, room int) (*xdp.Tap, error) { return f.plane.Tap(index, r, room) }
+	return func(index, room int) (*xdp.Tap, error) {
+		t, err := f.plane.Tap(index, r, room)
+		if err != nil {
+			why := cannot(err, "")
+			f.untapped.Store(&why)
+		}
+		return t, err
+	}
 }
 
 // run keeps the programs in line with what the gateway knows until ctx ends.

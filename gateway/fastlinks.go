@@ -216,13 +216,19 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 	return true
 }
 
+// notPermitted is why there is no fast path where the kernel refuses programs: for want
+// of a capability, or because it is locked down.
+const notPermitted = "the kernel does not permit it: that takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and a kernel that is not locked down"
+
 // cannot says why a program could not be put at an interface.
 func cannot(err error, name string) string {
 	switch {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
 		return fmt.Sprintf("another XDP program is there and stays: `ip link show %s` names it", name)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Sprintf("not permitted (%v): it takes CAP_BPF and CAP_NET_ADMIN, and a kernel that is not locked down", err)
+		return notPermitted
+	case xdp.IsTooOld(err):
+		return fmt.Sprintf("this kernel is too old: %v", err)
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Sprintf("the driver does not take it as the interface is (MTU, channels or offloads): %v", err)
 	}
@@ -339,7 +345,10 @@ func (f *fast) describe(index int) (mode, how string) {
 	if f.plane.Tapped(index) {
 		mode, how = "tcx", "what is certain is sent on at TCX"
 	} else {
-		how = "nothing is sent on at TCX, which takes Linux 6.6"
+		how = "nothing is sent on at TCX"
+		if why := f.untapped.Load(); why != nil {
+			how += ": " + *why
+		}
 	}
 	switch {
 	case l == nil:

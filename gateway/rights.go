@@ -11,7 +11,7 @@ import (
 	"vxgw/l3/underlay/udp"
 )
 
-const grant = "run it as root, or with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF in its systemd unit, or --cap-add NET_RAW --cap-add NET_ADMIN --cap-add BPF in a container"
+const grant = "run it as root, or with AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF CAP_PERFMON in its systemd unit, or --cap-add NET_RAW --cap-add NET_ADMIN --cap-add BPF --cap-add PERFMON in a container"
 
 // CheckRights tries what the edges of Linux need of the kernel. An error is
 // something that no waiting mends; what is only slower without is logged.

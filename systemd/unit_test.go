@@ -83,7 +83,7 @@ func TestUnitExposure(t *testing.T) {
 
 // TestUnitKeys holds what the gateway relies on.
 func TestUnitKeys(t *testing.T) {
-	const caps = "CAP_NET_RAW CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_BPF"
+	const caps = "CAP_NET_RAW CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_BPF CAP_PERFMON"
 	for key, want := range map[string][]string{
 		"Type":                     {"notify"},
 		"ExecStart":                {"/usr/bin/vxgw run -c /etc/vxgw/vxgw.toml"},

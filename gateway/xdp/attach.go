@@ -138,3 +138,6 @@ func (a *Attachment) Close() error {
 
 // Leave lets go of the program. One that is pinned stays at its interface.
 func (a *Attachment) Leave() error { return a.link.Close() }
+
+// IsTooOld reports whether an error says that the kernel lacks what it takes.
+func IsTooOld(err error) bool { return errors.Is(err, ebpf.ErrNotSupported) }

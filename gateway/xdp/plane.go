@@ -92,7 +92,7 @@ type Plane struct {
 const maxUnderlays = 64
 
 // NewPlane makes the tables of a fast path. Nothing is attached yet. The error wraps
-// os.ErrPermission without CAP_BPF and CAP_NET_ADMIN, and ebpf.ErrNotSupported where
+// os.ErrPermission without CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and ebpf.ErrNotSupported where
 // the kernel is too old.
 func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
 	p = &Plane{sizes: sizes, underlay: u, head: newHeader(u), maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int]int)}
