@@ -36,9 +36,9 @@ type fastLink struct {
 
 // trial is what is known of who sends on a veth.
 type trial struct {
-	frames, local uint64    // of the last look
-	notBefore     time.Time // a program is tried again
-	pause         time.Duration
+	last      xdp.Load  // at the last look
+	notBefore time.Time // a program is tried again
+	pause     time.Duration
 }
 
 const (
@@ -73,11 +73,12 @@ func (f *fast) want(wants []fastWant) {
 	for index, w := range is {
 		l, known := f.links[index]
 		if !known {
-			l = &fastLink{why: "not yet"}
+			l = &fastLink{why: littleComes}
 			f.links[index] = l
 		}
 		l.fastWant = w
 	}
+	f.unsettled = true
 	if targets := f.targets(); !maps.Equal(targets, f.told) {
 		f.told = targets
 		f.news()
@@ -92,33 +93,62 @@ func (f *fast) news() {
 	}
 }
 
-// look puts programs where they can be and pay, and takes them away where not.
+// look puts programs where they can be and pay, and takes them away where not. It
+// looks at every interface only when there is something new, or much comes in.
 func (f *fast) look() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now, changed := time.Now(), false
+	now := time.Now()
+	busy := f.isBusy()
+	if !busy && !f.unsettled && now.Before(f.again) {
+		return
+	}
+	if f.unsettled || !now.Before(f.again) {
+		f.again = now.Add(pauseAtFirst)
+	}
+	f.unsettled = f.heritage != nil
+	changed := false
 	for index, l := range f.links {
-		v, frags, why := fit(l.link)
-		if why == "" && f.adapts(l) && !f.heritage.Has(index, l.role) {
-			why = f.tried(l, now)
-		}
-		switch {
-		case why != "" && l.at != nil:
-			f.detach(index)
-			changed = true
-		case why == "" && l.at == nil && now.After(l.trial.notBefore):
-			changed = f.attach(l, v, frags, now) || changed
-			continue
-		}
-		if l.at == nil && why != "" {
-			l.why = why
-		}
+		changed = f.settle(index, l, now) || changed
 	}
 	f.tendHeritage(now)
 	if changed {
 		f.active.Store(f.attached() > 0)
 		f.news()
 	}
+}
+
+// isBusy reports whether much has come in since the last look, by any interface.
+func (f *fast) isBusy() bool {
+	n := f.plane.Load(0).Buffers + f.read.Load()
+	for _, l := range f.links {
+		if l.at == nil || !f.adapts(l) {
+			continue
+		}
+		n += f.plane.Load(l.link.Index).XDP
+	}
+	was := f.seen
+	f.seen = n
+	return n-was >= manyFrames
+}
+
+// settle puts a program at an interface or takes it away, and reports whether it did.
+func (f *fast) settle(index int, l *fastLink, now time.Time) bool {
+	v, frags, why := fit(l.link)
+	if why == "" && f.adapts(l) && !f.heritage.Has(index, l.role) {
+		why = f.tried(l, now)
+	}
+	switch {
+	case why == "" && l.at == nil && now.After(l.trial.notBefore):
+		return f.attach(l, v, frags, now)
+	case why != "" && l.at != nil:
+		f.detach(index)
+		l.why = why
+		return true
+	case why != "":
+		l.why = why
+	}
+	return false
 }
 
 // attached returns how many programs there are. It needs mu.
@@ -158,47 +188,36 @@ func fit(l path.Link) (v xdp.Variant, frags bool, why string) {
 	return xdp.Plain, x.Frags, ""
 }
 
+// Why there is no program at a veth for now.
+const (
+	localSenders = "senders on this machine use it, who leave checksums and segments undone"
+	littleComes  = "little comes in that XDP would be faster for"
+)
+
 // tried says why there is to be no program at a veth for now. What comes from a sender
 // on this machine must go up: to have it go through XDP first costs, and while there is
 // a program at a veth its peer cuts super-frames itself, which costs TCP most of its
 // speed. So the sender decides.
 func (f *fast) tried(l *fastLink, now time.Time) string {
-	frames, local := f.seenOn(l)
-	t := &l.trial
-	newFrames, newLocal := frames-t.frames, local-t.local
-	t.frames, t.local = frames, local
+	is, t := f.plane.Load(l.link.Index), &l.trial
+	was := t.last
+	t.last = is
 	if l.at == nil {
+		frames, undone := is.Buffers-was.Buffers, is.Undone-was.Undone
 		switch {
-		case now.Before(t.notBefore):
-			return "senders on this machine use it, who leave checksums and segments undone"
-		case newFrames < manyFrames:
-			return "little comes in that XDP would be faster for"
-		case newLocal*8 > newFrames:
-			return "senders on this machine use it, who leave checksums and segments undone"
+		case now.Before(t.notBefore), undone*8 > frames:
+			return localSenders
+		case frames < manyFrames:
+			return littleComes
 		}
 		return ""
 	}
-	if newLocal < manyLocal || newLocal*2 < newFrames {
+	if local := is.Local - was.Local; local < manyLocal || local*2 < is.XDP-was.XDP {
 		return ""
 	}
 	t.pause = min(max(2*t.pause, pauseAtFirst), mostPause)
 	t.notBefore = now.Add(t.pause)
-	return "senders on this machine use it, who leave checksums and segments undone"
-}
-
-// seenOn returns how many frames came in by a veth, and how many of them from a sender
-// on this machine: as the program counts where there is one, and as the workers do
-// where not.
-func (f *fast) seenOn(l *fastLink) (frames, local uint64) {
-	switch {
-	case l.at != nil:
-		decided, local := f.plane.Load(l.link.Index)
-		return decided + local, local
-	case l.role == xdp.Access:
-		t := f.gw.tables.Snapshot().Ports[l.port].Traffic
-		return t.RxPackets.Load(), t.RxUndone.Load()
-	}
-	return f.underlayFrames.Load(), f.underlayUndone.Load()
+	return localSenders
 }
 
 // attach puts a program at an interface, and reports whether it is there.
@@ -211,7 +230,7 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 		return false
 	}
 	l.at, l.variant, l.frags, l.why = at, v, frags, ""
-	l.trial.frames, l.trial.local = f.seenOn(l)
+	l.trial.last = f.plane.Load(l.link.Index)
 	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
 	return true
 }
@@ -256,7 +275,7 @@ func (f *fast) detach(index int) {
 		f.gw.log.Debug("taking XDP away", "interface", l.link.Name, "err", err)
 	}
 	l.at = nil
-	l.trial.frames, l.trial.local = f.seenOn(l)
+	l.trial.last = f.plane.Load(l.link.Index)
 	f.gw.log.Debug("XDP taken away", "interface", l.link.Name)
 }
 
@@ -367,15 +386,6 @@ func (f *fast) describe(index int) (mode, how string) {
 		}
 	}
 	return "xdp", how
-}
-
-// readByUnderlay notes how many packets a worker has read, and of how many something
-// was left undone.
-func (f *fast) readByUnderlay(n, undone int) {
-	if f.is() {
-		f.underlayFrames.Add(uint64(n))
-		f.underlayUndone.Add(uint64(undone))
-	}
 }
 
 // describeFast says how the frames of an interface are moved, of which the workers'

@@ -51,9 +51,11 @@ type fastLink struct {
 }
 
 type fastLoad struct {
-	_       structs.HostLayout
-	Decided uint64
-	Local   uint64
+	_      structs.HostLayout
+	Xdp    uint64
+	Local  uint64
+	Skbs   uint64
+	Undone uint64
 }
 
 type fastNote struct {

@@ -67,10 +67,10 @@ INLINE int is_local(struct xdp_md *ctx, int variant)
 		int local = !bpf_xdp_metadata_rx_timestamp(ctx, &ns);
 
 		l = load_of(ctx);
-		if (l && local)
-			l->local++;
-		else if (l)
-			l->decided++;
+		if (l) {
+			l->xdp++;
+			l->local += local;
+		}
 		return local;
 	}
 	return variant == TAGS && !bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci);

@@ -122,11 +122,12 @@ struct traffic {
 #define KINDS 16
 #define REASONS 64
 
-/* How many frames of an interface were decided on, and how many were handed up because
- * they are a local sender's, who may have left something of them undone. They are
- * lower than true where CPUs get in each other's way. */
+/* How many frames came in by an interface: to XDP, of those a sender's on this machine,
+ * with a socket buffer, and of those with something left undone. They are lower than
+ * true where CPUs get in each other's way. Interface 0 is the sum of all. */
 struct load {
-	__u64 decided, local;
+	__u64 xdp, local;
+	__u64 skbs, undone;
 };
 
 /* What became of frames that were not handed up, of one CPU. */
