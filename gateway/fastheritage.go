@@ -131,6 +131,7 @@ func (f *fast) begin() {
 	f.publish()
 	f.look()
 	f.publish()
+	xdp.Forget() // of what ports have loaded
 }
 
 // tendHeritage lets go of what a former gateway left when all of it was taken over, or

@@ -115,6 +115,7 @@ func (f *fast) look() {
 	if changed {
 		f.active.Store(f.attached() > 0)
 		f.news()
+		xdp.Forget()
 	}
 }
 
