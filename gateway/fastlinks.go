@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"runtime"
 	"time"
 	"unsafe"
 
@@ -42,10 +43,15 @@ type trial struct {
 }
 
 const (
-	// A program is put at a veth when so many frames came in fastEvery, which is
-	// 20,000 a second, and taken away when so many of a local sender's did.
+	// Programs are put at veths when so many frames came in fastEvery by all
+	// interfaces, which is 20,000 a second, where someFrames of them did. One is taken
+	// away when manyLocal of a local sender's came.
 	manyFrames = 2000
+	someFrames = 200
 	manyLocal  = 500
+
+	// atOnce bounds how many programs are loaded in one look: each takes some 20 ms.
+	atOnce = 16
 
 	// pauseAtFirst doubles until it is mostPause.
 	pauseAtFirst = 10 * time.Second
@@ -107,12 +113,18 @@ func (f *fast) look() {
 		f.again = now.Add(pauseAtFirst)
 	}
 	f.unsettled = f.heritage != nil
-	changed := false
+	changes := 0
 	for index, l := range f.links {
-		changed = f.settle(index, l, now) || changed
+		if changes == atOnce {
+			f.unsettled = true
+			break
+		}
+		if f.settle(index, l, now) {
+			changes++
+		}
 	}
 	f.tendHeritage(now)
-	if changed {
+	if changes > 0 {
 		f.active.Store(f.attached() > 0)
 		f.news()
 		xdp.Forget()
@@ -208,7 +220,7 @@ func (f *fast) tried(l *fastLink, now time.Time) string {
 		switch {
 		case now.Before(t.notBefore), undone*8 > frames:
 			return localSenders
-		case frames < manyFrames:
+		case frames < someFrames:
 			return littleComes
 		}
 		return ""
@@ -233,6 +245,7 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 	l.at, l.variant, l.frags, l.why = at, v, frags, ""
 	l.trial.last = f.plane.Load(l.link.Index)
 	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
+	f.adviseRSS(l)
 	return true
 }
 
@@ -253,6 +266,16 @@ func cannot(err error, name string) string {
 		return fmt.Sprintf("the driver does not take it as the interface is (MTU, channels or offloads): %v", err)
 	}
 	return err.Error()
+}
+
+// adviseRSS says how packets of VTEPs are spread over the receive queues of a network
+// card, and so over CPUs: the addresses of two VTEPs are always the same.
+func (f *fast) adviseRSS(l *fastLink) {
+	if l.role != xdp.FacesUnderlay || l.link.Kind != "" || runtime.NumCPU() < 2 {
+		return
+	}
+	f.gw.log.Info("XDP runs on the CPU that a packet's receive queue belongs to: see that the card hashes UDP ports, in which VXLAN has its flows",
+		"interface", l.link.Name, "shown_by", "ethtool -n "+l.link.Name+" rx-flow-hash udp4", "mend", "ethtool -N "+l.link.Name+" rx-flow-hash udp4 sdfn")
 }
 
 // place puts a program at an interface: in the place of a former gateway's where there
@@ -306,8 +329,7 @@ func (f *fast) publish() {
 	defer f.mu.Unlock()
 	f.told = f.targets()
 	s := f.gw.tables.Snapshot()
-	veth := func(index int) bool { return f.links[index] != nil && f.links[index].link.Driver == "veth" }
-	v := fastView(s, func(index int) bool { return f.told[index] }, veth)
+	v := fastView(s, f.reach)
 	for index, l := range f.links {
 		v.Links = append(v.Links, xdp.Link{Index: index, MAC: l.link.MAC, Access: l.role == xdp.Access, Port: uint16(l.port)})
 	}
@@ -318,6 +340,15 @@ func (f *fast) publish() {
 	if err := f.plane.Publish(v); err != nil {
 		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
 	}
+}
+
+// reach tells of an interface. It needs mu.
+func (f *fast) reach(index int) reach {
+	l := f.links[index]
+	if l == nil {
+		return reach{}
+	}
+	return reach{target: f.told[index], frags: l.link.XDP.TargetFrags, veth: l.link.Driver == "veth"}
 }
 
 // sameRouting reports whether two snapshots route alike. Slices are replaced when

@@ -49,6 +49,7 @@ struct port {
 #define PORT_DROPS_BPDU 16
 #define PORT_TARGET 32 /* frames can be redirected to it by XDP */
 #define PORT_VETH 64   /* its peer is on this machine */
+#define PORT_FRAGS 128 /* and frames in several pieces can */
 
 struct domain {
 	__u64 gateway; /* its MAC; 0: none */
@@ -79,6 +80,7 @@ struct vtep {
 #define VTEP_LIVE 1
 #define VTEP_HOP 2   /* where on the link packets go is known */
 #define VTEP_READY 4 /* and they can be redirected there by XDP */
+#define VTEP_FRAGS 8 /* and those in several pieces can */
 
 /* Where VNIs are, by a hash. */
 struct vni_bucket {
