@@ -128,7 +128,7 @@ func (p *Plane) putDomains(v *View, to []fastDomain, vnis []fastVniBucket) (all 
 // bad luck.
 func putVNI(buckets []fastVniBucket, vni, domain uint32) bool {
 	const golden = 0x9e3779b1
-	b := &buckets[vni*golden>>8&uint32(len(buckets)-1)]
+	b := &buckets[vni*golden>>16&uint32(len(buckets)-1)]
 	for k := range b.Vni {
 		if b.Vni[k] == 0 {
 			b.Vni[k], b.Domain[k] = vni, domain

@@ -147,7 +147,7 @@ INLINE void touch(struct station *s, __u32 now)
  * says that a place is empty. */
 INLINE __u32 vni_of(__u32 half, __u32 vni)
 {
-	__u32 i = half * max_vni_buckets + (((vni * 0x9e3779b1u) >> 8) & (max_vni_buckets - 1));
+	__u32 i = half * max_vni_buckets + (((vni * 0x9e3779b1u) >> 16) & (max_vni_buckets - 1));
 	struct vni_bucket *b = bpf_map_lookup_elem(&vnis, &i);
 
 	if (!b || !vni)
