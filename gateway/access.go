@@ -77,20 +77,14 @@ func (w *accessWorker) batch(bufs []frame.Buffer) {
 	w.tx.snap, w.routing.now = w.snap, w.now
 	w.warmer.access(w.snap, w.id, bufs)
 	var rx counters.Tally
-	undone := 0
 	for i := range bufs {
 		rx.Add(received(&bufs[i]))
-		if !bufs[i].Offload.None() {
-			undone++
-		}
 		w.frame(&bufs[i])
 	}
 	w.routing.settle()
 	w.tx.flush()
 	rx.Rx(w.snap.Ports[w.id].Traffic, w.now)
-	if undone > 0 {
-		w.snap.Ports[w.id].Traffic.RxUndone.Add(uint64(undone))
-	}
+	w.gw.fast.read.Add(uint64(len(bufs)))
 	if n := w.tally.verdicts[forward.Answer]; n > 0 {
 		w.snap.Domains[w.snap.Ports[w.id].Domain].Traffic.Suppressed.Add(uint64(n))
 	}

@@ -29,9 +29,7 @@ type fast struct {
 
 	untapped atomic.Pointer[string] // why nothing is sent on at TCX; nil: something is, or was not tried
 
-	// What the workers have read by the underlay, and what of it a VTEP on this
-	// machine had left something undone of.
-	underlayFrames, underlayUndone atomic.Uint64
+	read atomic.Uint64 // frames that workers have read
 
 	counting sync.Mutex // guards counts
 	counts   fastCounts
@@ -41,6 +39,9 @@ type fast struct {
 	told      map[int]bool      // the interfaces that the programs redirect to
 	published *forward.Snapshot // the last one that the programs were given
 	full      bool              // it was told of that the tables are full
+	unsettled bool              // there is news of interfaces
+	again     time.Time         // every interface is looked at
+	seen      uint64            // frames at the last look
 
 	unpinned string        // why the fast path ends with this process; "": it does not
 	heritage *xdp.Heritage // of a gateway that was here before; nil: there is none

@@ -10,6 +10,7 @@ import (
 type fastCounts struct {
 	ports, vteps, domains, vrfs []xdp.Traffic
 	verdicts                    xdp.Verdicts
+	lost                        map[int]uint64 // by interface
 }
 
 // collect adds what the programs counted since it was last called.
@@ -26,6 +27,7 @@ func (f *fast) collect() {
 	add(&c.domains, is.Domains, len(s.Domains), func(i int) *counters.Traffic { return s.Domains[i].Traffic }, now)
 	add(&c.vrfs, is.VRFs, len(s.VRFs), func(i int) *counters.Traffic { return s.VRFs[i].Traffic }, now)
 	f.addVerdicts(f.plane.Verdicts())
+	f.addLost()
 }
 
 // add adds what is new of one kind of counters to those that they belong to. There are
@@ -49,6 +51,24 @@ func add(was *[]xdp.Traffic, is []xdp.Traffic, n int, to func(int) *counters.Tra
 			tx := counters.Tally{Packets: d.TxPackets, Bytes: d.TxBytes}
 			tx.Tx(t)
 		}
+	}
+}
+
+// addLost adds what was sent and not taken: it was not sent, whatever was counted.
+func (f *fast) addLost() {
+	if f.counts.lost == nil {
+		f.counts.lost = make(map[int]uint64)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for index, l := range f.links {
+		is := f.plane.Lost(index)
+		d := forward.Access
+		if l.role == xdp.FacesUnderlay {
+			d = forward.Overlay
+		}
+		f.gw.ledger.lost[d][forward.TxFailed].Add(is - f.counts.lost[index])
+		f.counts.lost[index] = is
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"runtime"
 	"time"
 	"unsafe"
 
@@ -36,16 +37,21 @@ type fastLink struct {
 
 // trial is what is known of who sends on a veth.
 type trial struct {
-	frames, local uint64    // of the last look
-	notBefore     time.Time // a program is tried again
-	pause         time.Duration
+	last      xdp.Load  // at the last look
+	notBefore time.Time // a program is tried again
+	pause     time.Duration
 }
 
 const (
-	// A program is put at a veth when so many frames came in fastEvery, which is
-	// 20,000 a second, and taken away when so many of a local sender's did.
+	// Programs are put at veths when so many frames came in fastEvery by all
+	// interfaces, which is 20,000 a second, where someFrames of them did. One is taken
+	// away when manyLocal of a local sender's came.
 	manyFrames = 2000
+	someFrames = 200
 	manyLocal  = 500
+
+	// atOnce bounds how many programs are loaded in one look: each takes some 20 ms.
+	atOnce = 16
 
 	// pauseAtFirst doubles until it is mostPause.
 	pauseAtFirst = 10 * time.Second
@@ -73,11 +79,12 @@ func (f *fast) want(wants []fastWant) {
 	for index, w := range is {
 		l, known := f.links[index]
 		if !known {
-			l = &fastLink{why: "not yet"}
+			l = &fastLink{why: littleComes}
 			f.links[index] = l
 		}
 		l.fastWant = w
 	}
+	f.unsettled = true
 	if targets := f.targets(); !maps.Equal(targets, f.told) {
 		f.told = targets
 		f.news()
@@ -92,33 +99,69 @@ func (f *fast) news() {
 	}
 }
 
-// look puts programs where they can be and pay, and takes them away where not.
+// look puts programs where they can be and pay, and takes them away where not. It
+// looks at every interface only when there is something new, or much comes in.
 func (f *fast) look() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now, changed := time.Now(), false
+	now := time.Now()
+	busy := f.isBusy()
+	if !busy && !f.unsettled && now.Before(f.again) {
+		return
+	}
+	if f.unsettled || !now.Before(f.again) {
+		f.again = now.Add(pauseAtFirst)
+	}
+	f.unsettled = f.heritage != nil
+	changes := 0
 	for index, l := range f.links {
-		v, frags, why := fit(l.link)
-		if why == "" && f.adapts(l) && !f.heritage.Has(index, l.role) {
-			why = f.tried(l, now)
+		if changes == atOnce {
+			f.unsettled = true
+			break
 		}
-		switch {
-		case why != "" && l.at != nil:
-			f.detach(index)
-			changed = true
-		case why == "" && l.at == nil && now.After(l.trial.notBefore):
-			changed = f.attach(l, v, frags, now) || changed
-			continue
-		}
-		if l.at == nil && why != "" {
-			l.why = why
+		if f.settle(index, l, now) {
+			changes++
 		}
 	}
 	f.tendHeritage(now)
-	if changed {
+	if changes > 0 {
 		f.active.Store(f.attached() > 0)
 		f.news()
+		xdp.Forget()
 	}
+}
+
+// isBusy reports whether much has come in since the last look, by any interface.
+func (f *fast) isBusy() bool {
+	n := f.plane.Load(0).Buffers + f.read.Load()
+	for _, l := range f.links {
+		if l.at == nil || !f.adapts(l) {
+			continue
+		}
+		n += f.plane.Load(l.link.Index).XDP
+	}
+	was := f.seen
+	f.seen = n
+	return n-was >= manyFrames
+}
+
+// settle puts a program at an interface or takes it away, and reports whether it did.
+func (f *fast) settle(index int, l *fastLink, now time.Time) bool {
+	v, frags, why := fit(l.link)
+	if why == "" && f.adapts(l) && !f.heritage.Has(index, l.role) {
+		why = f.tried(l, now)
+	}
+	switch {
+	case why == "" && l.at == nil && now.After(l.trial.notBefore):
+		return f.attach(l, v, frags, now)
+	case why != "" && l.at != nil:
+		f.detach(index)
+		l.why = why
+		return true
+	case why != "":
+		l.why = why
+	}
+	return false
 }
 
 // attached returns how many programs there are. It needs mu.
@@ -158,47 +201,36 @@ func fit(l path.Link) (v xdp.Variant, frags bool, why string) {
 	return xdp.Plain, x.Frags, ""
 }
 
+// Why there is no program at a veth for now.
+const (
+	localSenders = "senders on this machine use it, who leave checksums and segments undone"
+	littleComes  = "little comes in that XDP would be faster for"
+)
+
 // tried says why there is to be no program at a veth for now. What comes from a sender
 // on this machine must go up: to have it go through XDP first costs, and while there is
 // a program at a veth its peer cuts super-frames itself, which costs TCP most of its
 // speed. So the sender decides.
 func (f *fast) tried(l *fastLink, now time.Time) string {
-	frames, local := f.seenOn(l)
-	t := &l.trial
-	newFrames, newLocal := frames-t.frames, local-t.local
-	t.frames, t.local = frames, local
+	is, t := f.plane.Load(l.link.Index), &l.trial
+	was := t.last
+	t.last = is
 	if l.at == nil {
+		frames, undone := is.Buffers-was.Buffers, is.Undone-was.Undone
 		switch {
-		case now.Before(t.notBefore):
-			return "senders on this machine use it, who leave checksums and segments undone"
-		case newFrames < manyFrames:
-			return "little comes in that XDP would be faster for"
-		case newLocal*8 > newFrames:
-			return "senders on this machine use it, who leave checksums and segments undone"
+		case now.Before(t.notBefore), undone*8 > frames:
+			return localSenders
+		case frames < someFrames:
+			return littleComes
 		}
 		return ""
 	}
-	if newLocal < manyLocal || newLocal*2 < newFrames {
+	if local := is.Local - was.Local; local < manyLocal || local*2 < is.XDP-was.XDP {
 		return ""
 	}
 	t.pause = min(max(2*t.pause, pauseAtFirst), mostPause)
 	t.notBefore = now.Add(t.pause)
-	return "senders on this machine use it, who leave checksums and segments undone"
-}
-
-// seenOn returns how many frames came in by a veth, and how many of them from a sender
-// on this machine: as the program counts where there is one, and as the workers do
-// where not.
-func (f *fast) seenOn(l *fastLink) (frames, local uint64) {
-	switch {
-	case l.at != nil:
-		decided, local := f.plane.Load(l.link.Index)
-		return decided + local, local
-	case l.role == xdp.Access:
-		t := f.gw.tables.Snapshot().Ports[l.port].Traffic
-		return t.RxPackets.Load(), t.RxUndone.Load()
-	}
-	return f.underlayFrames.Load(), f.underlayUndone.Load()
+	return localSenders
 }
 
 // attach puts a program at an interface, and reports whether it is there.
@@ -211,8 +243,9 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 		return false
 	}
 	l.at, l.variant, l.frags, l.why = at, v, frags, ""
-	l.trial.frames, l.trial.local = f.seenOn(l)
+	l.trial.last = f.plane.Load(l.link.Index)
 	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
+	f.adviseRSS(l)
 	return true
 }
 
@@ -233,6 +266,16 @@ func cannot(err error, name string) string {
 		return fmt.Sprintf("the driver does not take it as the interface is (MTU, channels or offloads): %v", err)
 	}
 	return err.Error()
+}
+
+// adviseRSS says how packets of VTEPs are spread over the receive queues of a network
+// card, and so over CPUs: the addresses of two VTEPs are always the same.
+func (f *fast) adviseRSS(l *fastLink) {
+	if l.role != xdp.FacesUnderlay || l.link.Kind != "" || runtime.NumCPU() < 2 {
+		return
+	}
+	f.gw.log.Info("XDP runs on the CPU that a packet's receive queue belongs to: see that the card hashes UDP ports, in which VXLAN has its flows",
+		"interface", l.link.Name, "shown_by", "ethtool -n "+l.link.Name+" rx-flow-hash udp4", "mend", "ethtool -N "+l.link.Name+" rx-flow-hash udp4 sdfn")
 }
 
 // place puts a program at an interface: in the place of a former gateway's where there
@@ -256,7 +299,7 @@ func (f *fast) detach(index int) {
 		f.gw.log.Debug("taking XDP away", "interface", l.link.Name, "err", err)
 	}
 	l.at = nil
-	l.trial.frames, l.trial.local = f.seenOn(l)
+	l.trial.last = f.plane.Load(l.link.Index)
 	f.gw.log.Debug("XDP taken away", "interface", l.link.Name)
 }
 
@@ -286,8 +329,7 @@ func (f *fast) publish() {
 	defer f.mu.Unlock()
 	f.told = f.targets()
 	s := f.gw.tables.Snapshot()
-	veth := func(index int) bool { return f.links[index] != nil && f.links[index].link.Driver == "veth" }
-	v := fastView(s, func(index int) bool { return f.told[index] }, veth)
+	v := fastView(s, f.reach)
 	for index, l := range f.links {
 		v.Links = append(v.Links, xdp.Link{Index: index, MAC: l.link.MAC, Access: l.role == xdp.Access, Port: uint16(l.port)})
 	}
@@ -298,6 +340,15 @@ func (f *fast) publish() {
 	if err := f.plane.Publish(v); err != nil {
 		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
 	}
+}
+
+// reach tells of an interface. It needs mu.
+func (f *fast) reach(index int) reach {
+	l := f.links[index]
+	if l == nil {
+		return reach{}
+	}
+	return reach{target: f.told[index], frags: l.link.XDP.TargetFrags, veth: l.link.Driver == "veth"}
 }
 
 // sameRouting reports whether two snapshots route alike. Slices are replaced when
@@ -367,15 +418,6 @@ func (f *fast) describe(index int) (mode, how string) {
 		}
 	}
 	return "xdp", how
-}
-
-// readByUnderlay notes how many packets a worker has read, and of how many something
-// was left undone.
-func (f *fast) readByUnderlay(n, undone int) {
-	if f.is() {
-		f.underlayFrames.Add(uint64(n))
-		f.underlayUndone.Add(uint64(undone))
-	}
 }
 
 // describeFast says how the frames of an interface are moved, of which the workers'

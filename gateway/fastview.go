@@ -8,17 +8,23 @@ import (
 	"vxgw/l2/frame"
 )
 
-// fastView is what the programs are to know of a snapshot. target says of an interface
-// whether frames can be redirected to it by XDP, and
-// veth whether it is a veth.
-func fastView(s *forward.Snapshot, target, veth func(index int) bool) *xdp.View {
+// reach is how frames get to an interface.
+type reach struct {
+	target bool // they can be redirected there by XDP
+	frags  bool // those in several pieces too
+	veth   bool // its peer is on this machine
+}
+
+// fastView is what the programs are to know of a snapshot. of tells of interfaces, by
+// index.
+func fastView(s *forward.Snapshot, of func(index int) reach) *xdp.View {
 	v := &xdp.View{
 		Ports:   make([]xdp.Port, len(s.Ports)),
 		Domains: make([]xdp.Domain, len(s.Domains)),
 		VTEPs:   make([]xdp.VTEP, len(s.VTEPs)),
 	}
 	for i := range s.Ports {
-		v.Ports[i] = fastPort(&s.Ports[i], target, veth)
+		v.Ports[i] = fastPort(&s.Ports[i], of)
 	}
 	for _, d := range s.VNIs {
 		is := &s.Domains[d]
@@ -35,7 +41,8 @@ func fastView(s *forward.Snapshot, target, veth func(index int) bool) *xdp.View 
 		v.VTEPs[i] = xdp.VTEP{Addr: t.Addr, MaxFrame: t.MaxFrame}
 		if t.Via != nil {
 			v.VTEPs[i].Via = &xdp.Hop{Interface: t.Via.Interface, From: t.Via.From, To: t.Via.To}
-			v.VTEPs[i].Target = target(t.Via.Interface)
+			is := of(t.Via.Interface)
+			v.VTEPs[i].Target, v.VTEPs[i].Frags = is.target, is.frags
 		}
 	}
 	for i := range s.VRFs {
@@ -44,7 +51,7 @@ func fastView(s *forward.Snapshot, target, veth func(index int) bool) *xdp.View 
 	return v
 }
 
-func fastPort(p *forward.Port, target, veth func(index int) bool) xdp.Port {
+func fastPort(p *forward.Port, of func(index int) reach) xdp.Port {
 	is := xdp.Port{
 		Live: p.Name != "" && p.Dev != nil && p.Index != 0, Up: p.Up, Shut: p.Shut, Isolated: p.Isolated,
 		DropsBPDU: p.BPDU == forward.BPDUDrop, Domain: uint16(p.Domain), MaxFrame: math.MaxUint32,
@@ -53,7 +60,8 @@ func fastPort(p *forward.Port, target, veth func(index int) bool) xdp.Port {
 		is.MaxFrame = uint32(p.MTU + frame.HeaderLen)
 	}
 	if is.Live {
-		is.Index, is.Target, is.Veth = p.Index, is.Up && target(p.Index), veth(p.Index)
+		r := of(p.Index)
+		is.Index, is.Target, is.Frags, is.Veth = p.Index, is.Up && r.target, r.frags, r.veth
 	}
 	return is
 }

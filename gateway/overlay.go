@@ -84,14 +84,10 @@ func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
 	w.tx.snap, w.last, w.routing.now = w.snap, sender{}, w.now
 	w.warmer.overlay(w.snap, pkts)
-	undone := 0
 	for i := range pkts {
-		if !pkts[i].Offload.None() {
-			undone++
-		}
 		w.packet(&pkts[i])
 	}
-	w.gw.fast.readByUnderlay(len(pkts), undone)
+	w.gw.fast.read.Add(uint64(len(pkts)))
 	w.endRun()
 	w.routing.settle()
 	w.tx.flush()

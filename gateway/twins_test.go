@@ -280,8 +280,7 @@ func (w *twins) port(name string) forward.PortID {
 // publish gives the programs what the gateway knows.
 func (w *twins) publish() {
 	w.t.Helper()
-	all := func(int) bool { return true }
-	w.view = fastView(w.tables.Snapshot(), all, all)
+	w.view = fastView(w.tables.Snapshot(), func(int) reach { return reach{target: true, frags: true, veth: true} })
 	for i, index := range w.links[:len(w.access)] {
 		w.view.Links = append(w.view.Links, xdp.Link{Index: index, Access: true, Port: uint16(i)})
 	}
@@ -438,8 +437,8 @@ func anyID(p []byte) []byte {
 
 // traffic is what is counted of a port, a VTEP, a domain or a VRF.
 type traffic struct {
-	RxPackets, RxBytes, TxPackets, TxBytes, RxUndone, Suppressed uint64
-	Heard                                                        bool
+	RxPackets, RxBytes, TxPackets, TxBytes, Suppressed uint64
+	Heard                                              bool
 }
 
 // counts is everything that is counted.
@@ -485,7 +484,7 @@ func (w *twins) count() *counts {
 
 func readTraffic(t *counters.Traffic) traffic {
 	return traffic{
-		t.RxPackets.Load(), t.RxBytes.Load(), t.TxPackets.Load(), t.TxBytes.Load(), t.RxUndone.Load(), t.Suppressed.Load(),
+		t.RxPackets.Load(), t.RxBytes.Load(), t.TxPackets.Load(), t.TxBytes.Load(), t.Suppressed.Load(),
 		t.LastSeen.Swap(0) != 0,
 	}
 }
@@ -518,7 +517,7 @@ func less(is, was []traffic) []traffic {
 		t, u := &d[i], &was[i]
 		t.RxPackets, t.RxBytes = t.RxPackets-u.RxPackets, t.RxBytes-u.RxBytes
 		t.TxPackets, t.TxBytes = t.TxPackets-u.TxPackets, t.TxBytes-u.TxBytes
-		t.RxUndone, t.Suppressed = t.RxUndone-u.RxUndone, t.Suppressed-u.Suppressed
+		t.Suppressed -= u.Suppressed
 	}
 	return d
 }

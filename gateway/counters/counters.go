@@ -11,10 +11,6 @@ type Traffic struct {
 	RxPackets, RxBytes atomic.Uint64
 	TxPackets, TxBytes atomic.Uint64
 
-	// RxUndone counts the frames of a port that came with something left undone, a
-	// checksum or segments: a sender on this machine's.
-	RxUndone atomic.Uint64
-
 	// Suppressed counts the ARP and ND requests of a VNI that were answered for
 	// a neighbour and went nowhere.
 	Suppressed atomic.Uint64

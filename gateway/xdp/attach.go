@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -138,6 +139,10 @@ func (a *Attachment) Close() error {
 
 // Leave lets go of the program. One that is pinned stays at its interface.
 func (a *Attachment) Leave() error { return a.link.Close() }
+
+// Forget gives back the memory that it took to load programs, of which the kernel's own
+// types are the most: some 30 MiB that nobody needs until the next one is loaded.
+func Forget() { debug.FreeOSMemory() }
 
 // IsTooOld reports whether an error says that the kernel lacks what it takes.
 func IsTooOld(err error) bool { return errors.Is(err, ebpf.ErrNotSupported) }

@@ -62,10 +62,13 @@ func (p *Plane) Verdicts() (all Verdicts) {
 	return all
 }
 
-// Load returns how many frames were decided on that came in by an interface, and how
-// many were handed up because they are a local sender's; only of variant Veth, and not
-// to the last one.
-func (p *Plane) Load(index int) (decided, local uint64) {
+// Load is how many frames came in by an interface, not to the last one: to XDP, where
+// the variant is Veth, of those a sender's on this machine, with a socket buffer, where
+// there is a Tap, and of those with a checksum or segments left undone.
+type Load struct{ XDP, Local, Buffers, Undone uint64 }
+
+// Load returns the load of an interface; of interface 0 the Buffers of all.
+func (p *Plane) Load(index int) Load {
 	l := &p.loads.at[index%maxLinks]
-	return l.Decided, l.Local
+	return Load{l.Xdp, l.Local, l.Skbs, l.Undone}
 }

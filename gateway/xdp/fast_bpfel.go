@@ -51,9 +51,11 @@ type fastLink struct {
 }
 
 type fastLoad struct {
-	_       structs.HostLayout
-	Decided uint64
-	Local   uint64
+	_      structs.HostLayout
+	Xdp    uint64
+	Local  uint64
+	Skbs   uint64
+	Undone uint64
 }
 
 type fastNote struct {
@@ -139,6 +141,7 @@ const (
 	fastMapInForce         = "in_force"
 	fastMapLinks           = "links"
 	fastMapLoads           = "loads"
+	fastMapLost            = "lost"
 	fastMapNotes           = "notes"
 	fastMapOwn             = "own"
 	fastMapPorts           = "ports"
@@ -153,6 +156,7 @@ const (
 	fastProgAccessVeth     = "access_veth"
 	fastProgPortFilter     = "port_filter"
 	fastProgPortTcx        = "port_tcx"
+	fastProgRedirectLost   = "redirect_lost"
 	fastProgUnderlay       = "underlay"
 	fastProgUnderlayFilter = "underlay_filter"
 	fastProgUnderlayTags   = "underlay_tags"
@@ -174,6 +178,7 @@ const (
 	fastVarMaxPorts        = "max_ports"
 	fastVarMaxVniBuckets   = "max_vni_buckets"
 	fastVarMaxVteps        = "max_vteps"
+	fastVarNetnsCookie     = "netns_cookie"
 	fastVarOuterVlan       = "outer_vlan"
 	fastVarRoom            = "room"
 	fastVarRouteMask       = "route_mask"
@@ -233,6 +238,7 @@ type fastProgramSpecs struct {
 	AccessVeth     *ebpf.ProgramSpec `ebpf:"access_veth"`
 	PortFilter     *ebpf.ProgramSpec `ebpf:"port_filter"`
 	PortTcx        *ebpf.ProgramSpec `ebpf:"port_tcx"`
+	RedirectLost   *ebpf.ProgramSpec `ebpf:"redirect_lost"`
 	Underlay       *ebpf.ProgramSpec `ebpf:"underlay"`
 	UnderlayFilter *ebpf.ProgramSpec `ebpf:"underlay_filter"`
 	UnderlayTags   *ebpf.ProgramSpec `ebpf:"underlay_tags"`
@@ -250,6 +256,7 @@ type fastMapSpecs struct {
 	InForce       *ebpf.MapSpec `ebpf:"in_force"`
 	Links         *ebpf.MapSpec `ebpf:"links"`
 	Loads         *ebpf.MapSpec `ebpf:"loads"`
+	Lost          *ebpf.MapSpec `ebpf:"lost"`
 	Notes         *ebpf.MapSpec `ebpf:"notes"`
 	Own           *ebpf.MapSpec `ebpf:"own"`
 	Ports         *ebpf.MapSpec `ebpf:"ports"`
@@ -281,6 +288,7 @@ type fastVariableSpecs struct {
 	MaxPorts      *ebpf.VariableSpec `ebpf:"max_ports"`
 	MaxVniBuckets *ebpf.VariableSpec `ebpf:"max_vni_buckets"`
 	MaxVteps      *ebpf.VariableSpec `ebpf:"max_vteps"`
+	NetnsCookie   *ebpf.VariableSpec `ebpf:"netns_cookie"`
 	OuterVlan     *ebpf.VariableSpec `ebpf:"outer_vlan"`
 	Room          *ebpf.VariableSpec `ebpf:"room"`
 	RouteMask     *ebpf.VariableSpec `ebpf:"route_mask"`
@@ -319,6 +327,7 @@ type fastMaps struct {
 	InForce       *ebpf.Map `ebpf:"in_force"`
 	Links         *ebpf.Map `ebpf:"links"`
 	Loads         *ebpf.Map `ebpf:"loads"`
+	Lost          *ebpf.Map `ebpf:"lost"`
 	Notes         *ebpf.Map `ebpf:"notes"`
 	Own           *ebpf.Map `ebpf:"own"`
 	Ports         *ebpf.Map `ebpf:"ports"`
@@ -338,6 +347,7 @@ func (m *fastMaps) Close() error {
 		m.InForce,
 		m.Links,
 		m.Loads,
+		m.Lost,
 		m.Notes,
 		m.Own,
 		m.Ports,
@@ -370,6 +380,7 @@ type fastVariables struct {
 	MaxPorts      *ebpf.Variable `ebpf:"max_ports"`
 	MaxVniBuckets *ebpf.Variable `ebpf:"max_vni_buckets"`
 	MaxVteps      *ebpf.Variable `ebpf:"max_vteps"`
+	NetnsCookie   *ebpf.Variable `ebpf:"netns_cookie"`
 	OuterVlan     *ebpf.Variable `ebpf:"outer_vlan"`
 	Room          *ebpf.Variable `ebpf:"room"`
 	RouteMask     *ebpf.Variable `ebpf:"route_mask"`
@@ -391,6 +402,7 @@ type fastPrograms struct {
 	AccessVeth     *ebpf.Program `ebpf:"access_veth"`
 	PortFilter     *ebpf.Program `ebpf:"port_filter"`
 	PortTcx        *ebpf.Program `ebpf:"port_tcx"`
+	RedirectLost   *ebpf.Program `ebpf:"redirect_lost"`
 	Underlay       *ebpf.Program `ebpf:"underlay"`
 	UnderlayFilter *ebpf.Program `ebpf:"underlay_filter"`
 	UnderlayTags   *ebpf.Program `ebpf:"underlay_tags"`
@@ -405,6 +417,7 @@ func (p *fastPrograms) Close() error {
 		p.AccessVeth,
 		p.PortFilter,
 		p.PortTcx,
+		p.RedirectLost,
 		p.Underlay,
 		p.UnderlayFilter,
 		p.UnderlayTags,

@@ -29,6 +29,7 @@ const (
 	portDropsBPDU = 16
 	portTarget    = 32
 	portVeth      = 64
+	portFrags     = 128
 
 	domainLive  = 1
 	domainHears = 2
@@ -36,6 +37,7 @@ const (
 	vtepLive  = 1
 	vtepHop   = 2
 	vtepReady = 4
+	vtepFrags = 8
 
 	controlAllVNIs = 1
 )
@@ -86,7 +88,7 @@ func (p *Plane) putPorts(v *View, to []fastPort) {
 		is := fastPort{Domain: q.Domain, MaxFrame: q.MaxFrame, Ifindex: uint32(q.Index)}
 		for flag, set := range map[uint16]bool{
 			portLive: q.Live, portUp: q.Up, portShut: q.Shut, portIsolated: q.Isolated, portDropsBPDU: q.DropsBPDU,
-			portVeth: q.Veth, portTarget: q.Target && p.devs[uint32(i)] == q.Index,
+			portVeth: q.Veth, portFrags: q.Frags, portTarget: q.Target && p.devs[uint32(i)] == q.Index,
 		} {
 			if set {
 				is.Flags |= flag
@@ -151,6 +153,9 @@ func (p *Plane) putVTEPs(v *View, to []fastVtep) {
 			if dev, ok := p.devOf(t.Via); ok && t.Target {
 				is.Flags |= vtepReady
 				is.Dev = dev
+				if t.Frags {
+					is.Flags |= vtepFrags
+				}
 			}
 		}
 		to[i] = is

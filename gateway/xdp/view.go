@@ -35,6 +35,7 @@ type Port struct {
 	MaxFrame uint32 // bytes with the Ethernet header
 	Index    int    // of its interface; 0: there is none
 	Target   bool   // frames can be redirected there by XDP
+	Frags    bool   // those in several pieces too
 	Veth     bool   // its peer is on this machine
 }
 
@@ -55,6 +56,7 @@ type VTEP struct {
 	MaxFrame int        // longest inner frame, in bytes
 	Via      *Hop       // nil: nothing goes there from here
 	Target   bool       // packets can be redirected there by XDP
+	Frags    bool       // those in several pieces too
 }
 
 // Hop is where on which link packets to a VTEP go.

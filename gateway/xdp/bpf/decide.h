@@ -37,7 +37,7 @@ struct verdict {
 	__u32 domain_id;
 	__u32 vrf; /* of route */
 	__u16 out; /* number of the port or VTEP */
-	__u16 port_needs, vtep_needs; /* a flag that whoever is sent to must have */
+	__u16 port_needs, vtep_needs; /* flags that whoever is sent to must have */
 	__u8 reason;
 };
 
@@ -99,7 +99,7 @@ INLINE int reach(struct verdict *v, __u32 half, __u64 mac, __u32 in, __u32 in_fl
 		v->reason = ISOLATED_PORT;
 	if (v->reason)
 		return v->route ? UP : DROP;
-	if (len > p->max_frame || !(p->flags & v->port_needs))
+	if (len > p->max_frame || (p->flags & v->port_needs) != v->port_needs)
 		return UP;
 	v->port = p;
 	return TO_PORT;
@@ -108,7 +108,7 @@ INLINE int reach(struct verdict *v, __u32 half, __u64 mac, __u32 in, __u32 in_fl
 /* sends reports whether a frame can go to v's VTEP from here. */
 INLINE int sends(struct verdict *v, __u32 len)
 {
-	return (v->to->flags & v->vtep_needs) && len <= v->to->max_frame;
+	return (v->to->flags & v->vtep_needs) == v->vtep_needs && len <= v->to->max_frame;
 }
 
 #include "route.h"

@@ -26,6 +26,13 @@ INLINE __u32 length(struct xdp_md *ctx)
 	return frags ? bpf_xdp_get_buff_len(ctx) : ctx->data_end - ctx->data;
 }
 
+/* need says what whoever a frame is redirected to must be able to take. */
+INLINE void need(struct verdict *v, int pieces)
+{
+	v->port_needs = PORT_TARGET | (pieces ? PORT_FRAGS : 0);
+	v->vtep_needs = VTEP_READY | (pieces ? VTEP_FRAGS : 0);
+}
+
 INLINE void count_kind(struct verdicts *c, __u32 direction, __u32 kind)
 {
 	c->kinds[direction][kind]++;
@@ -67,10 +74,10 @@ INLINE int is_local(struct xdp_md *ctx, int variant)
 		int local = !bpf_xdp_metadata_rx_timestamp(ctx, &ns);
 
 		l = load_of(ctx);
-		if (l && local)
-			l->local++;
-		else if (l)
-			l->decided++;
+		if (l) {
+			l->xdp++;
+			l->local += local;
+		}
 		return local;
 	}
 	return variant == TAGS && !bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci);
@@ -83,7 +90,7 @@ __noinline int inner_sum(struct xdp_md *ctx, __u32 off)
 	void *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u64 sum = 0;
 
-	if (off > 256 || length(ctx) != (__u32)(end - p))
+	if (off > 256 || length(ctx) > (__u32)(end - p))
 		return -1; /* there are more pieces than this */
 	p += off;
 	for (int i = 0; i < SUM_STEPS; i++) {
@@ -174,7 +181,7 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 	void *eth = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 zero = 0, half, cpu, now, direction = ACCESS;
 	struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
-	struct verdict v = { .port_needs = PORT_TARGET, .vtep_needs = VTEP_READY };
+	struct verdict v = {};
 	struct verdicts *c;
 	struct frame f;
 	struct link *l;
@@ -194,6 +201,7 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 		return XDP_PASS;
 	now = tick();
 	read_ethernet(&f, eth, length(ctx));
+	need(&v, f.len > (__u32)(end - eth));
 	kind = from_access(&v, half, l->port, p, &f, eth + ETH_HLEN, end, now);
 	switch (kind) {
 	case DROP:
@@ -238,7 +246,7 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	void *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end, *eth;
 	__u32 zero = 0, half, cpu, now, direction = OVERLAY, len, came_in;
 	struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
-	struct verdict v = { .port_needs = PORT_TARGET, .vtep_needs = VTEP_READY };
+	struct verdict v = {};
 	struct verdicts *c;
 	struct packet k;
 	struct frame f;
@@ -283,6 +291,7 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 		return ctl->flags >> half & CONTROL_ALL_VNIS ? refuse(c, &k, UNKNOWN_VNI, now) : XDP_PASS;
 	if (!(v.domain->flags & DOMAIN_LIVE))
 		return XDP_PASS;
+	need(&v, len > (__u32)(end - p));
 	eth = p + OUTER_LEN;
 	if (eth + ETH_HLEN > end)
 		return XDP_PASS;
@@ -322,6 +331,7 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 }
 
 #include "skb.h"
+#include "lost.h"
 
 SEC("xdp") int access(struct xdp_md *ctx) { return from_port(ctx, PLAIN); }
 SEC("xdp") int access_veth(struct xdp_md *ctx) { return from_port(ctx, VETH); }

@@ -49,6 +49,7 @@ struct port {
 #define PORT_DROPS_BPDU 16
 #define PORT_TARGET 32 /* frames can be redirected to it by XDP */
 #define PORT_VETH 64   /* its peer is on this machine */
+#define PORT_FRAGS 128 /* and frames in several pieces can */
 
 struct domain {
 	__u64 gateway; /* its MAC; 0: none */
@@ -79,6 +80,7 @@ struct vtep {
 #define VTEP_LIVE 1
 #define VTEP_HOP 2   /* where on the link packets go is known */
 #define VTEP_READY 4 /* and they can be redirected there by XDP */
+#define VTEP_FRAGS 8 /* and those in several pieces can */
 
 /* Where VNIs are, by a hash. */
 struct vni_bucket {
@@ -122,11 +124,12 @@ struct traffic {
 #define KINDS 16
 #define REASONS 64
 
-/* How many frames of an interface were decided on, and how many were handed up because
- * they are a local sender's, who may have left something of them undone. They are
- * lower than true where CPUs get in each other's way. */
+/* How many frames came in by an interface: to XDP, of those a sender's on this machine,
+ * with a socket buffer, and of those with something left undone. They are lower than
+ * true where CPUs get in each other's way. Interface 0 is the sum of all. */
 struct load {
-	__u64 decided, local;
+	__u64 xdp, local;
+	__u64 skbs, undone;
 };
 
 /* What became of frames that were not handed up, of one CPU. */

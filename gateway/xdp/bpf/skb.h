@@ -112,10 +112,13 @@ INLINE int measure(struct __sk_buff *skb, const struct frame *f, const void *l3,
 	return *frames > 1;
 }
 
-/* is_done reports whether the checksum in a frame is surely filled in: one that is not
- * holds the pseudo-header's sum. Of a finished one in 65,536 it is the same, which then
- * goes up. n is the bytes from the IP header on. */
-INLINE int is_done(__u16 type, const void *l3, const void *end, __u32 n)
+/* What is known of the checksum in a frame. */
+enum { DONE, UNSURE, UNDONE };
+
+/* state_of tells whether the checksum in a frame is filled in: one that is not holds the
+ * pseudo-header's sum, as does a finished one in 65,536. n is the bytes from the IP
+ * header on. */
+INLINE int state_of(__u16 type, const void *l3, const void *end, __u32 n)
 {
 	const __u32 *w = l3;
 	const void *l4;
@@ -124,7 +127,7 @@ INLINE int is_done(__u16 type, const void *l3, const void *end, __u32 n)
 
 	if (type == bpf_htons(ETH_P_IP)) {
 		if (*(__u8 *)l3 != 0x45 || n < bpf_ntohs(*(__u16 *)(l3 + 2)))
-			return 0;
+			return UNSURE;
 		proto = ((__u8 *)l3)[9];
 		sum = (__u64)w[3] + w[4] + bpf_htons(bpf_ntohs(*(__u16 *)(l3 + 2)) - 20);
 		l4 = l3 + 20;
@@ -134,16 +137,16 @@ INLINE int is_done(__u16 type, const void *l3, const void *end, __u32 n)
 		l4 = l3 + 40;
 	}
 	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
-		return 1;
+		return DONE;
 	if (proto == IPPROTO_UDP)
 		at = 6;
 	else if (proto == IPPROTO_TCP)
 		at = 16;
 	else
-		return 0;
+		return UNSURE;
 	if (l4 + at + 2 > end || !*(__u16 *)(l4 + at))
-		return 0; /* without a checksum there may be a tunnel in it, and all there left undone */
-	return fold(sum + bpf_htons(proto)) != *(__u16 *)(l4 + at);
+		return UNSURE; /* without a checksum there may be a tunnel in it, and all there left undone */
+	return fold(sum + bpf_htons(proto)) == *(__u16 *)(l4 + at) ? UNDONE : DONE;
 }
 
 /* write_note notes what is to be done with a frame, and reports whether that is all
@@ -171,6 +174,20 @@ INLINE int write_note(struct note *n, int kind, const struct verdict *v, __u32 h
 	return 1;
 }
 
+/* count_skb counts a frame of which the headers from the IP header on are read. */
+INLINE void count_skb(struct __sk_buff *skb, __u16 type, const void *l3, const void *end, __u32 n)
+{
+	__u32 i = skb->ifindex & (LINKS - 1), zero = 0;
+	struct load *l = bpf_map_lookup_elem(&loads, &i), *all = bpf_map_lookup_elem(&loads, &zero);
+
+	if (l && all) {
+		l->skbs++;
+		all->skbs++;
+		if (skb->gso_size || state_of(type, l3, end, n) == UNDONE)
+			l->undone++;
+	}
+}
+
 /* decide_access is a port's filter: it reports whether what is to be done with a frame
  * is noted. */
 INLINE int decide_access(struct __sk_buff *skb, struct note *n)
@@ -185,7 +202,7 @@ INLINE int decide_access(struct __sk_buff *skb, struct note *n)
 	struct port *p;
 	int kind;
 
-	if (!ctl || sums || skb->vlan_present || skb->mark == again_mark)
+	if (!ctl || skb->vlan_present || skb->mark == again_mark)
 		return 0;
 	half = ctl->half & 1;
 	l = link_of(half, skb->ifindex);
@@ -194,7 +211,10 @@ INLINE int decide_access(struct __sk_buff *skb, struct note *n)
 	p = port_of(half, l->port);
 	if (!p || !(p->flags & PORT_LIVE))
 		return 0;
-	if (!read_frame(&c, &f, skb, 0, len) || !measure(skb, &f, l3, ETH_HLEN, len, &n->frames, &n->bytes, &longest))
+	if (!read_frame(&c, &f, skb, 0, len))
+		return 0;
+	count_skb(skb, f.type, l3, end, len - ETH_HLEN);
+	if (sums || !measure(skb, &f, l3, ETH_HLEN, len, &n->frames, &n->bytes, &longest))
 		return 0;
 	f.len = longest;
 	kind = from_access(&v, half, l->port, p, &f, l3, end, tick());
@@ -238,6 +258,7 @@ INLINE int decide_underlay(struct __sk_buff *skb, struct note *n)
 		return 0;
 	if (!read_frame(&c, &f, skb, OUTER_LEN, len - OUTER_LEN))
 		return 0;
+	count_skb(skb, f.type, l3, end, len - OUTER_LEN - ETH_HLEN);
 	n->frames = 1;
 	n->bytes = f.len;
 	/* The kernel keeps in mind that a super-frame was in a tunnel, and some drivers
@@ -250,7 +271,7 @@ INLINE int decide_underlay(struct __sk_buff *skb, struct note *n)
 		return 0;
 	/* Nor is a device to fill in a checksum in what it takes for a tunnel. A host on
 	 * this machine does not look at it. */
-	if (!(v.port->flags & PORT_VETH) && !is_done(f.type, l3, end, len - OUTER_LEN - ETH_HLEN))
+	if (!(v.port->flags & PORT_VETH) && state_of(f.type, l3, end, len - OUTER_LEN - ETH_HLEN) != DONE)
 		return 0;
 	n->came_in = domain;
 	return write_note(n, kind, &v, half, f.type);
