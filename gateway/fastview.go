@@ -10,6 +10,7 @@ import (
 
 // reach is how frames get to an interface.
 type reach struct {
+	index  int  // of the interface that frames leave by: that itself, or its parent
 	target bool // they can be redirected there by XDP
 	frags  bool // those in several pieces too
 	veth   bool // its peer is on this machine
@@ -40,8 +41,8 @@ func fastView(s *forward.Snapshot, of func(index int) reach) *xdp.View {
 		t := &s.VTEPs[i]
 		v.VTEPs[i] = xdp.VTEP{Addr: t.Addr, MaxFrame: t.MaxFrame}
 		if t.Via != nil {
-			v.VTEPs[i].Via = &xdp.Hop{Interface: t.Via.Interface, From: t.Via.From, To: t.Via.To}
 			is := of(t.Via.Interface)
+			v.VTEPs[i].Via = &xdp.Hop{Interface: is.index, From: t.Via.From, To: t.Via.To}
 			v.VTEPs[i].Target, v.VTEPs[i].Frags = is.target, is.frags
 		}
 	}

@@ -90,7 +90,7 @@ __noinline int inner_sum(struct xdp_md *ctx, __u32 off)
 	void *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u64 sum = 0;
 
-	if (off > 256 || length(ctx) > (__u32)(end - p))
+	if (off > 256 || length(ctx) != (__u32)(end - p))
 		return -1; /* there are more pieces than this */
 	p += off;
 	for (int i = 0; i < SUM_STEPS; i++) {

@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"unsafe"
+
+	"vxgw/gateway/forward"
+	"vxgw/gateway/xdp"
+	"vxgw/l2/frame"
+)
+
+// targets returns the interfaces that frames can be redirected to. It needs mu.
+func (f *fast) targets() map[int]bool {
+	t := make(map[int]bool)
+	for index, l := range f.links {
+		x := l.link.XDP
+		heard := f.gw.edges.IsHeard != nil && f.gw.edges.IsHeard(index)
+		can := l.at != nil
+		if l.link.Driver == "veth" { // it is its peer that has to be ready
+			can = x.Target
+		} else if x.Known {
+			can = can && x.Target
+		}
+		if can && !l.link.Shaped && !heard && l.link.AdminUp && l.link.Carrier {
+			t[index] = true
+		}
+	}
+	return t
+}
+
+// publish gives the programs what the gateway knows.
+func (f *fast) publish() {
+	f.collect() // by the numbers that have been in force until now
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told = f.targets()
+	s := f.gw.tables.Snapshot()
+	v := fastView(s, f.reach)
+	for index, l := range f.links {
+		v.Links = append(v.Links, xdp.Link{Index: index, MAC: l.mac(), Access: l.role == xdp.Access, Port: uint16(l.port)})
+	}
+	if !sameRouting(s, f.published) {
+		f.plane.Reroute()
+	}
+	f.published = s
+	if err := f.plane.Publish(v); err != nil {
+		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
+	}
+}
+
+// reach tells of an interface. It needs mu.
+func (f *fast) reach(index int) reach {
+	l := f.links[index]
+	for _, parent := range f.links {
+		if l == nil && parent.vlan.Index == index {
+			l = parent
+		}
+	}
+	if l == nil {
+		return reach{index: index}
+	}
+	index = l.link.Index
+	return reach{index: index, target: f.told[index], frags: l.link.XDP.TargetFrags, veth: l.link.Driver == "veth"}
+}
+
+// sameRouting reports whether two snapshots route alike. Slices are replaced when
+// something in them changes.
+func sameRouting(s, was *forward.Snapshot) bool {
+	return was != nil && unsafe.SliceData(s.VRFs) == unsafe.SliceData(was.VRFs) && unsafe.SliceData(s.Domains) == unsafe.SliceData(was.Domains)
+}
+
+// generation is the moment of the programs' decisions that a batch began at.
+type generation struct {
+	on  bool // there are programs
+	gen uint32
+}
+
+// generation is to be asked for before the snapshot.
+func (f *fast) generation() generation {
+	if !f.active.Load() {
+		return generation{}
+	}
+	return generation{true, f.plane.Generation()}
+}
+
+// routed has the programs send packets where this one was sent, unless its flow has a
+// part in where that is.
+func (f *fast) routed(packet frame.Frame, to *forward.Routed, g generation) {
+	if to.Route == nil || len(to.Route.Hops) != 1 {
+		return
+	}
+	dst, _ := destination(packet)
+	f.plane.Routed(&xdp.Route{VRF: uint16(to.VRF), Addr: dst, Domain: to.Domain, Via: to.Neighbour, MAC: to.MAC}, g.gen)
+}
