@@ -227,10 +227,10 @@ func (w *twins) makeLinks(cfg *config.Config) {
 	must(w.tb, err)
 	w.tb.Cleanup(func() { must(w.tb, ns.Close()) })
 	names := []string{"und0", "dry0"}
-	must(w.tb, netns.Veth(ns, "und0", ns, "dry0", netns.VethOptions{}))
+	must(w.tb, netns.Veth(ns, "und0", ns, "dry0", netns.VethOptions{Down: true}))
 	for i := 0; i < len(cfg.Ports); i += 2 {
 		a, b := fmt.Sprintf("p%d", i), fmt.Sprintf("p%d", i+1)
-		must(w.tb, netns.Veth(ns, a, ns, b, netns.VethOptions{}))
+		must(w.tb, netns.Veth(ns, a, ns, b, netns.VethOptions{Down: true}))
 		names = append(names, a, b)
 	}
 	must(w.tb, ns.AddAddr("lo", netip.PrefixFrom(cfg.Underlay.Address, cfg.Underlay.Address.BitLen()).String()))

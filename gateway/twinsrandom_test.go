@@ -193,9 +193,9 @@ func (w *twins) drawPacket(t *rapid.T, n twinNet, inner []byte) []byte {
 
 // TestTwinsRandom: whatever comes in, in whatever order, and whatever is learned of it.
 func TestTwinsRandom(t *testing.T) {
-	for _, i := range []int{0, 1, 2, 3, 7, 11, 14} { // of twinSettings
+	for _, i := range []int{0, 1, 3} { // of twinSettings
 		s := twinSettings[i]
-		for _, by := range []way{byXDP, byTCX} {
+		for _, by := range s.ways {
 			t.Run(s.name+" by "+string(by), func(t *testing.T) {
 				t.Parallel()
 				w := newTwinTopology(t, by, s.net, s.underlay)
@@ -214,7 +214,7 @@ func TestTwinsRandom(t *testing.T) {
 						}
 					}
 				})
-				if did["up"] == 0 || did["to"] == 0 && by == byXDP || did["drop"] == 0 && by == byXDP {
+				if did["up"] == 0 || did["to"] == 0 && by != byTCX || did["drop"] == 0 && by != byTCX {
 					t.Errorf("only %v", did)
 				}
 			})
