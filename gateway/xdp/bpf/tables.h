@@ -109,16 +109,19 @@ INLINE __u32 way_of(const struct fdb_bucket *b, __u64 key)
  * MAC of zeros is nobody's, and the key of an empty place. */
 INLINE struct station *station_of(__u32 domain, __u64 mac)
 {
-	__u64 key = (__u64)domain << 48 | mac;
-	__u32 i = ((key ^ hash_seed[0]) * hash_seed[1]) >> (64 - fdb_bits);
-	struct fdb_bucket *b = bpf_map_lookup_elem(&fdb, &i);
-	__u32 way;
+	__u64 key = (__u64)domain << 48 | mac, h = (key ^ hash_seed[0]) * hash_seed[1];
+	struct fdb_bucket *b;
+	__u32 i, way;
 
+	h ^= h >> 32; /* MACs in a row are as good as any then */
+	h *= hash_seed[3];
+	i = h >> (64 - fdb_bits);
+	b = bpf_map_lookup_elem(&fdb, &i);
 	if (!b || !mac)
 		return 0;
 	way = way_of(b, key);
 	if (way > 3) {
-		i = ((key ^ hash_seed[2]) * hash_seed[3]) >> (64 - fdb_bits);
+		i = (h >> (64 - 2 * fdb_bits)) & ((1u << fdb_bits) - 1);
 		b = bpf_map_lookup_elem(&fdb, &i);
 		if (!b)
 			return 0;
