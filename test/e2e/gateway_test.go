@@ -85,7 +85,7 @@ func startFile(t testing.TB, ns *netns.NS, file string) *gateway {
 	t.Helper()
 	socket := socketBeside(file)
 	g := &gateway{t: t, ns: ns, socket: socket, client: api.NewClient(socket)}
-	g.cmd = ns.Command(context.Background(), program, "run", "-c", file)
+	g.cmd = ns.Command(context.Background(), program, "run", "--detach-on-exit", "-c", file)
 	g.cmd.Stdout, g.cmd.Stderr = &g.log, &g.log
 	must(t, g.cmd.Start())
 	ended := make(chan error, 1)
