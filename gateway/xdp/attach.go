@@ -41,9 +41,9 @@ var programNames = [2][3]string{
 	FacesUnderlay: {fastProgUnderlay, fastProgUnderlayVeth, fastProgUnderlayTags},
 }
 
-// program loads the XDP program for an interface. index binds it to that one, where the
+// Program loads the XDP program for an interface. index binds it to that one, where the
 // variant asks for it.
-func (p *Plane) program(r Role, v Variant, index int, frags bool) (*ebpf.Program, error) {
+func (p *Plane) Program(r Role, v Variant, index int, frags bool) (*ebpf.Program, error) {
 	return p.load(programNames[r][v], map[string]any{fastVarFrags: truth(frags)}, func(is *ebpf.ProgramSpec) {
 		if v != Plain {
 			is.Ifindex, is.Flags = uint32(index), is.Flags|devBoundOnly
@@ -91,7 +91,7 @@ type Attachment struct {
 // Attach has the interface with an index decided about by the programs: in its
 // driver. The error says why that cannot be.
 func (p *Plane) Attach(index int, r Role, v Variant, frags bool) (*Attachment, error) {
-	prog, err := p.program(r, v, index, frags)
+	prog, err := p.Program(r, v, index, frags)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (p *Plane) Inherit(h *Heritage, index int, r Role, v Variant, frags bool) (
 	if l == nil {
 		return nil, false, nil
 	}
-	prog, err := p.program(r, v, index, frags)
+	prog, err := p.Program(r, v, index, frags)
 	if err != nil {
 		return nil, true, err
 	}

@@ -60,9 +60,9 @@ func (p *Plane) Publish(v *View) error {
 	p.putPorts(v, p.ports.half(next))
 	p.putVTEPs(v, p.vteps.half(next))
 	all := p.putDomains(v, p.domains.half(next), p.vnis.half(next))
-	var flags uint32
+	flags := p.inForce.at[0].Flags &^ (controlAllVNIs << next)
 	if all {
-		flags = controlAllVNIs
+		flags |= controlAllVNIs << next
 	}
 	atomic.StoreUint32(&p.inForce.at[0].Flags, flags)
 	atomic.StoreUint32(&p.inForce.at[0].Half, next)
@@ -112,7 +112,7 @@ func (p *Plane) putDomains(v *View, to []fastDomain, vnis []fastVniBucket) (all 
 			all = false
 			continue
 		}
-		is := fastDomain{Gateway: macWord(d.Gateway), Vni: vniWord(d.VNI), Ageing: ticks(d.Ageing), Vrf: noVRF, Flags: domainLive}
+		is := fastDomain{Gateway: macWord(d.Gateway), Vni: vniWord(d.VNI), Ageing: ageingTicks(d.Ageing), Vrf: noVRF, Flags: domainLive}
 		if d.Hears {
 			is.Flags |= domainHears
 		}
@@ -128,7 +128,7 @@ func (p *Plane) putDomains(v *View, to []fastDomain, vnis []fastVniBucket) (all 
 // bad luck.
 func putVNI(buckets []fastVniBucket, vni, domain uint32) bool {
 	const golden = 0x9e3779b1
-	b := &buckets[vni*golden>>8&uint32(len(buckets)-1)]
+	b := &buckets[vni*golden>>16&uint32(len(buckets)-1)]
 	for k := range b.Vni {
 		if b.Vni[k] == 0 {
 			b.Vni[k], b.Domain[k] = vni, domain

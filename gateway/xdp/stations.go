@@ -89,10 +89,11 @@ func stationKey(d fdb.Domain, m frame.MAC) uint64 { return uint64(d)<<48 | m.Uin
 
 // buckets returns the first slot of either bucket of a key.
 func (t *stations) buckets(key uint64) [2]uint32 {
-	shift := 64 - t.bits
+	h := (key ^ t.seed[0]) * t.seed[1]
+	h = (h ^ h>>32) * t.seed[3]
 	return [2]uint32{
-		uint32((key^t.seed[0])*t.seed[1]>>shift) * ways,
-		uint32((key^t.seed[2])*t.seed[3]>>shift) * ways,
+		uint32(h>>(64-t.bits)) * ways,
+		uint32(h>>(64-2*t.bits)&(1<<t.bits-1)) * ways,
 	}
 }
 

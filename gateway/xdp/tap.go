@@ -93,6 +93,16 @@ func (t *tapPrograms) split() (*Split, error) {
 	return &Split{ring, rest}, nil
 }
 
+// TapPrograms returns the programs of a Tap: the filter for what fits a ring, and the
+// one at TCX. They end with the Plane.
+func (p *Plane) TapPrograms(r Role, room int) (filter, tcx *ebpf.Program, err error) {
+	t, err := p.tapPrograms(tapKey{r, room})
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.ring, t.tcx, nil
+}
+
 // tapPrograms loads the programs of Taps, once for all interfaces: they are the same.
 func (p *Plane) tapPrograms(k tapKey) (*tapPrograms, error) {
 	p.mu.Lock()

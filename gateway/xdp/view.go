@@ -65,10 +65,15 @@ type Hop struct {
 	From, To  frame.MAC
 }
 
-// ticks turns seconds into the unit of the programs, 2^30 ns, and never less.
-func ticks(seconds uint32) uint32 {
+// ageingTicks turns an ageing time in seconds, 0 for never, into the unit of the
+// programs, 2^30 ns. It is rather a little less: for a station that may have expired, by
+// whichever of the two clocks, the programs are not the ones to say.
+func ageingTicks(seconds uint32) uint32 {
 	const second = 1_000_000_000
-	return uint32((uint64(seconds)*second + 1<<30 - 1) >> 30)
+	if seconds == 0 {
+		return 0
+	}
+	return max(uint32(uint64(seconds-1)*second>>30), 1)
 }
 
 // macWord is a MAC as the programs compare it.

@@ -74,7 +74,7 @@ INLINE int is_heard(__u16 type, const void *l3, const void *end)
  * in by, or NO_PORT. */
 INLINE int reach(struct verdict *v, __u32 half, __u64 mac, __u32 in, __u32 in_flags, __u32 len, __u32 now)
 {
-	struct station *s = station_of((__u64)v->domain_id << 48 | mac);
+	struct station *s = station_of(v->domain_id, mac);
 	struct port *p;
 
 	if (!s || !knows(s, v->domain, now))
@@ -123,6 +123,13 @@ INLINE int to_station(struct verdict *v, __u32 half, const struct frame *f, cons
 	return reach(v, half, f->dst, in, in_flags, f->len, now);
 }
 
+/* is_sure reports whether a station, which has the MAC src, may be a source. It may have
+ * become the gateway's since it was learned. */
+INLINE int is_sure(const struct station *s, const struct domain *d, __u64 src, __u32 now)
+{
+	return !(s->flags & STATION_UNSURE) && src != d->gateway && knows(s, d, now);
+}
+
 /* from_access decides on a frame that came in by an access port. */
 INLINE int from_access(struct verdict *v, __u32 half, __u32 in, const struct port *p, const struct frame *f, const void *l3, const void *end, __u32 now)
 {
@@ -147,14 +154,14 @@ INLINE int from_access(struct verdict *v, __u32 half, __u32 in, const struct por
 	v->domain = domain_of(half, v->domain_id);
 	if (!v->domain || !(v->domain->flags & DOMAIN_LIVE))
 		return UP;
-	s = station_of((__u64)v->domain_id << 48 | f->src);
-	if (!s || s->hop != in || (s->flags & STATION_UNSURE) || !knows(s, v->domain, now))
+	s = station_of(v->domain_id, f->src);
+	if (!s || s->hop != in || !is_sure(s, v->domain, f->src, now))
 		return UP;
+	touch(s, now);
 	if (is_group(f->dst)) {
 		v->reason = RESERVED_DESTINATION;
 		return is_reserved(f->dst) ? DROP : UP;
 	}
-	touch(s, now);
 	kind = to_station(v, half, f, l3, end, in, p->flags, now);
 	if (kind == TO_VTEP && !(sends(v, f->len) && read_flow(&v->flow, f->type, l3, end)))
 		return UP;
@@ -169,11 +176,11 @@ INLINE int from_access(struct verdict *v, __u32 half, __u32 in, const struct por
  * that of the outer header. v's domain is set. */
 INLINE int from_overlay(struct verdict *v, __u32 half, const __u32 *from, int v6, __u8 tos, __u16 *vtep_id, const struct frame *f, const void *l3, const void *end, __u32 now)
 {
-	struct station *s = station_of((__u64)v->domain_id << 48 | f->src);
+	struct station *s = station_of(v->domain_id, f->src);
 	struct vtep *vt;
 	int kind;
 
-	if (!s || s->hop < FIRST_VTEP || (s->flags & STATION_UNSURE) || !knows(s, v->domain, now))
+	if (!s || s->hop < FIRST_VTEP || !is_sure(s, v->domain, f->src, now))
 		return UP;
 	*vtep_id = s->hop - FIRST_VTEP;
 	vt = vtep_of(half, *vtep_id);
@@ -202,11 +209,11 @@ INLINE int from_overlay(struct verdict *v, __u32 half, const __u32 *from, int v6
 		if (!(ECN_STAYS >> (4 * inner + (tos & 3)) & 1))
 			return UP;
 	}
+	touch(s, now);
 	if (is_group(f->dst)) {
 		v->reason = RESERVED_DESTINATION;
 		return is_reserved(f->dst) ? DROP : UP;
 	}
-	touch(s, now);
 	kind = to_station(v, half, f, l3, end, NO_PORT, 0, now);
 	if (kind == TO_VTEP) {
 		if (!v->route) {

@@ -83,14 +83,15 @@ INLINE int is_local(struct xdp_md *ctx, int variant)
 	return variant == TAGS && !bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci);
 }
 
-/* inner_sum returns the sum of the bytes from off on, and -1 where that are too many. */
+/* inner_sum returns the sum of the bytes from off on, and -1 where not all can be added
+ * up. */
 __noinline int inner_sum(struct xdp_md *ctx, __u32 off)
 {
 	void *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u64 sum = 0;
 
-	if (off > 256 || length(ctx) > (__u32)(end - p))
-		return -1;
+	if (off > 256 || length(ctx) != (__u32)(end - p))
+		return -1; /* there are more pieces than this */
 	p += off;
 	for (int i = 0; i < SUM_STEPS; i++) {
 		__u32 *w = p;
@@ -115,6 +116,13 @@ __noinline int inner_sum(struct xdp_md *ctx, __u32 off)
 		p += 1;
 	}
 	return p < end ? -1 : fold(sum);
+}
+
+/* refuse drops a packet for what is in front of its inner frame. One from where no host
+ * is others drop, for that reason. */
+INLINE int refuse(struct verdicts *c, const struct packet *k, __u8 reason, __u32 now)
+{
+	return is_host(k->from) ? drop(c, OVERLAY, reason, now) : XDP_PASS;
 }
 
 /* redirect sends a frame. There is a device unless that has gone this moment. */
@@ -273,14 +281,14 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 			return XDP_PASS;
 	}
 	if (!(*(__u8 *)(k.udp + UDP_LEN) & 8))
-		return drop(c, OVERLAY, VXLAN_FLAGS, now);
+		return refuse(c, &k, VXLAN_FLAGS, now);
 	if (strict && ((*(__u32 *)(k.udp + UDP_LEN) != bpf_htonl(8u << 24)) || *(__u8 *)(k.udp + UDP_LEN + 7)))
-		return drop(c, OVERLAY, VXLAN_RESERVED, now);
+		return refuse(c, &k, VXLAN_RESERVED, now);
 	v.domain_id = vni_of(half, *(__u32 *)(k.udp + UDP_LEN + 4) & bpf_htonl(0xffffff00));
 	came_in = v.domain_id;
 	v.domain = domain_of(half, v.domain_id);
 	if (!v.domain)
-		return ctl->flags & CONTROL_ALL_VNIS ? drop(c, OVERLAY, UNKNOWN_VNI, now) : XDP_PASS;
+		return ctl->flags >> half & CONTROL_ALL_VNIS ? refuse(c, &k, UNKNOWN_VNI, now) : XDP_PASS;
 	if (!(v.domain->flags & DOMAIN_LIVE))
 		return XDP_PASS;
 	need(&v, len > (__u32)(end - p));

@@ -21,7 +21,7 @@ struct control {
 	__u32 pad;
 };
 
-#define CONTROL_ALL_VNIS 1 /* a VNI that is not in vnis is none of the gateway's */
+#define CONTROL_ALL_VNIS 1 /* << half: a VNI that is not in vnis is none of the gateway's */
 
 /* An interface that frames come in by. */
 struct link {

@@ -122,3 +122,14 @@ INLINE int read_outer(struct packet *k, const void *p, const void *end, __u32 ta
 	k->udp = udp;
 	return 1;
 }
+
+/* is_host reports whether a source is surely one that a host may send from. */
+INLINE int is_host(const __u32 *from)
+{
+	__u32 first = bpf_ntohl(from[0]);
+
+	if (underlay_v6)
+		return (first >> 29 == 1 || first >> 25 == 0x7e) &&
+		       (from[0] != local_addr[0] || from[1] != local_addr[1] || from[2] != local_addr[2] || from[3] != local_addr[3]);
+	return first >> 24 && first >> 24 != 127 && first >> 29 != 7 && from[0] != local_addr[0];
+}

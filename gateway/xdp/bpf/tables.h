@@ -105,18 +105,23 @@ INLINE __u32 way_of(const struct fdb_bucket *b, __u64 key)
 	return n0 + n1 + n2 + (n2 & differs(b->way[3].key, key));
 }
 
-/* station_of finds a station: in the one bucket that it may be in, or in the other. */
-INLINE struct station *station_of(__u64 key)
+/* station_of finds a station: in the one bucket that it may be in, or in the other. The
+ * MAC of zeros is nobody's, and the key of an empty place. */
+INLINE struct station *station_of(__u32 domain, __u64 mac)
 {
-	__u32 i = ((key ^ hash_seed[0]) * hash_seed[1]) >> (64 - fdb_bits);
-	struct fdb_bucket *b = bpf_map_lookup_elem(&fdb, &i);
-	__u32 way;
+	__u64 key = (__u64)domain << 48 | mac, h = (key ^ hash_seed[0]) * hash_seed[1];
+	struct fdb_bucket *b;
+	__u32 i, way;
 
-	if (!b)
+	h ^= h >> 32; /* MACs in a row are as good as any then */
+	h *= hash_seed[3];
+	i = h >> (64 - fdb_bits);
+	b = bpf_map_lookup_elem(&fdb, &i);
+	if (!b || !mac)
 		return 0;
 	way = way_of(b, key);
 	if (way > 3) {
-		i = ((key ^ hash_seed[2]) * hash_seed[3]) >> (64 - fdb_bits);
+		i = (h >> (64 - 2 * fdb_bits)) & ((1u << fdb_bits) - 1);
 		b = bpf_map_lookup_elem(&fdb, &i);
 		if (!b)
 			return 0;
@@ -141,13 +146,14 @@ INLINE void touch(struct station *s, __u32 now)
 		s->seen = now;
 }
 
-/* vni_of returns the domain of a VNI, ~0 where there is none. */
+/* vni_of returns the domain of a VNI, ~0 where there is none. VNI 0 is nobody's, and
+ * says that a place is empty. */
 INLINE __u32 vni_of(__u32 half, __u32 vni)
 {
-	__u32 i = half * max_vni_buckets + (((vni * 0x9e3779b1u) >> 8) & (max_vni_buckets - 1));
+	__u32 i = half * max_vni_buckets + (((vni * 0x9e3779b1u) >> 16) & (max_vni_buckets - 1));
 	struct vni_bucket *b = bpf_map_lookup_elem(&vnis, &i);
 
-	if (!b)
+	if (!b || !vni)
 		return ~0u;
 #pragma unroll
 	for (int k = 0; k < 8; k++)
