@@ -23,7 +23,7 @@ type fast struct {
 	plane *xdp.Plane // nil: there is none
 	why   string     // there is none, in words
 
-	active atomic.Bool   // there are programs at interfaces
+	active atomic.Bool   // there are programs at interfaces, for XDP or in Taps
 	ended  atomic.Bool   // what becomes of the gateway now is no news for the programs
 	kick   chan struct{} // see news
 
@@ -147,6 +147,8 @@ func (f *fast) tap(r xdp.Role) Tap {
 		if err != nil {
 			why := cannot(err, "")
 			f.untapped.Store(&why)
+		} else {
+			f.active.Store(true)
 		}
 		return t, err
 	}

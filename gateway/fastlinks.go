@@ -103,7 +103,7 @@ func (f *fast) look() {
 	}
 	f.tendHeritage(now)
 	if changes > 0 {
-		f.active.Store(f.attached() > 0)
+		f.active.Store(f.attached() > 0 || f.plane.AnyTapped())
 		f.news()
 		xdp.Forget()
 	}

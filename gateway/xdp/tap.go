@@ -80,6 +80,13 @@ func (p *Plane) Tapped(index int) bool {
 	return p.tapped[index] > 0
 }
 
+// AnyTapped reports whether there is a Tap anywhere.
+func (p *Plane) AnyTapped() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.tapped) > 0
+}
+
 // split returns the filters, for one who closes them.
 func (t *tapPrograms) split() (*Split, error) {
 	ring, err := t.ring.Clone()

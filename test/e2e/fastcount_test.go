@@ -63,10 +63,10 @@ func (b *fastBed) flow(t testing.TB, j journey, most int) *flow {
 		at += b.outerLen()
 	}
 	if j.from != "peer" {
-		return newFlow(t, sender{ns, dev}, b.live, number, newTally(t, toNS, toDev, numberRange{at, 0, most}), j.inner)
+		return newFlow(t, sender{ns, dev}, b.live, number, newTally(t, toNS, toDev, numberRange{at, firstNumber, most}), j.inner)
 	}
 	if !b.six {
-		return newFlow(t, sender{ns, dev}, b.live, outerLen+number, newTally(t, toNS, toDev, numberRange{at, 0, most}), b.wrap(j.vni, j.inner))
+		return newFlow(t, sender{ns, dev}, b.live, outerLen+number, newTally(t, toNS, toDev, numberRange{at, firstNumber, most}), b.wrap(j.vni, j.inner))
 	}
 	// A number there is behind what a generator writes, and in an outer checksum. That
 	// of an inner IPv4 header is not.

@@ -110,6 +110,10 @@ type sender struct {
 	dev string
 }
 
+// firstNumber is the number of a flow's first frame, which stands for 0: nothing else
+// that is sent has such bytes in that place.
+const firstNumber = 0x5a3c0000
+
 // flow is frames that differ in their numbers: 0, 1, 2 and so on. Where there is no
 // room for those, period frames take turns, and a number is whose turn it is.
 type flow struct {
@@ -132,7 +136,7 @@ func newFlow(t testing.TB, from sender, live bool, field int, to *tally, frames 
 	}
 	s := load.Stream{Frames: frames, Devices: []string{from.dev}}
 	if field != 0 {
-		s.Fields = []load.Field{{Offset: field, Size: 4, Count: 1 << 30}}
+		s.Fields = []load.Field{{Offset: field, Size: 4, First: firstNumber, Count: 1 << 24}}
 	}
 	var err error
 	f.gen, err = load.NewGenerator(from.ns, s)
@@ -156,7 +160,7 @@ func (f *flow) send(n int) {
 			k := f.sent + i
 			all[i] = slices.Clone(f.frames[k%len(f.frames)])
 			if f.field != 0 {
-				binary.BigEndian.PutUint32(all[i][f.field:], uint32(k))
+				binary.BigEndian.PutUint32(all[i][f.field:], firstNumber+uint32(k))
 			}
 		}
 		must(f.t, f.from.ns.Send(f.from.dev, all...))
