@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -13,8 +17,26 @@ import (
 func (g *gateway) pause(f func()) {
 	g.t.Helper()
 	must(g.t, g.cmd.Process.Signal(syscall.SIGSTOP))
+	eventually(g.t, "the gateway's threads have stopped", g.hasStopped)
 	defer func() { must(g.t, g.cmd.Process.Signal(syscall.SIGCONT)) }()
 	f()
+}
+
+// hasStopped reports whether no thread of the gateway runs.
+func (g *gateway) hasStopped() bool {
+	all, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", g.cmd.Process.Pid))
+	must(g.t, err)
+	for _, file := range all {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // that one has just ended
+		}
+		// The state is behind the name, which is in brackets (proc(5)).
+		if _, after, ok := strings.Cut(string(b), ") "); !ok || after[0] != 'T' {
+			return false
+		}
+	}
+	return len(all) > 0
 }
 
 // A gateway that is held up loses what its sockets have no room for, and knows
