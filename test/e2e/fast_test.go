@@ -25,11 +25,9 @@ type way struct {
 }
 
 var (
-	byRaw = way{"raw", `mode = "raw"`, "raw", false}
 	byTCX = way{"tcx", `mode = "auto"`, "tcx", false}
 	byXDP = way{"xdp", `mode = "xdp"`, "xdp", true}
 
-	allWays  = []way{byRaw, byTCX, byXDP}
 	fastWays = []way{byTCX, byXDP}
 )
 

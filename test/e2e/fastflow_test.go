@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -167,33 +166,6 @@ func (f *flow) send(n int) {
 		f.sent += len(all)
 		n -= len(all)
 	}
-}
-
-// pace sends rate frames a second until ctx ends.
-func (f *flow) pace(ctx context.Context, rate float64) error {
-	if f.gen != nil {
-		n, err := f.gen.Pace(ctx, rate, time.Hour)
-		f.sent += n
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	const every = 5 * time.Millisecond
-	for ctx.Err() == nil {
-		f.send(int(rate * every.Seconds()))
-		time.Sleep(every)
-	}
-	return nil
-}
-
-// wantAll waits until every frame that was sent has come, and wants none of them twice.
-func (f *flow) wantAll() {
-	f.t.Helper()
-	for deadline := time.Now().Add(patience); f.to.all() < f.sent && time.Now().Before(deadline); {
-		time.Sleep(5 * time.Millisecond)
-	}
-	f.wantNow(f.sent)
 }
 
 // wantNow wants the first n frames to have come, each once.
