@@ -51,6 +51,12 @@ func vrfWord(vrf uint16, a netip.Addr) uint32 {
 	return uint32(vrf)
 }
 
+// The multipliers of SplitMix64, whose every bit of output depends on every one of input.
+const (
+	mix1 = 0xbf58476d1ce4e5b9
+	mix2 = 0x94d049bb133111eb
+)
+
 // places returns the two places that an address may have.
 func (t *routes) places(vrf uint16, w [4]uint32, v6 bool) [2]uint32 {
 	lo, hi := uint64(w[0])<<32, uint64(vrf)<<32
@@ -58,9 +64,12 @@ func (t *routes) places(vrf uint16, w [4]uint32, v6 bool) [2]uint32 {
 		lo |= uint64(w[1])
 		hi ^= uint64(w[2])<<24 ^ uint64(w[3])
 	}
-	h := uint32(((lo^t.seed[0])*t.seed[1] ^ (hi ^ t.seed[2])) * t.seed[3] >> 32)
-	mask := uint32(len(t.slots) - 1)
-	return [2]uint32{h & mask, (h ^ 1) & mask}
+	lo = ((lo^t.seed[0])*t.seed[1] ^ (hi ^ t.seed[2])) * t.seed[3]
+	// A host's own bits are in the upper ones alone. They have to be spread to all.
+	lo = (lo ^ lo>>32) * mix1
+	lo = (lo ^ lo>>29) * mix2
+	h := uint32((lo >> 32) * uint64(len(t.slots)) >> 32)
+	return [2]uint32{h, h ^ 1}
 }
 
 // to is MAC and domain in one word.

@@ -68,6 +68,10 @@ INLINE int forwards6(__u32 vrf, const void *l3, const void *end, __u32 len)
 	return !is_own(vrf, src[3]);
 }
 
+/* As in routes.go: the multipliers of SplitMix64. */
+#define MIX1 0xbf58476d1ce4e5b9ull
+#define MIX2 0x94d049bb133111ebull
+
 INLINE struct route *route_of(__u32 vrf, const __u32 *addr, int v6)
 {
 	__u64 lo = (__u64)addr[0] << 32, hi = (__u64)vrf << 32;
@@ -78,7 +82,11 @@ INLINE struct route *route_of(__u32 vrf, const __u32 *addr, int v6)
 		lo |= addr[1];
 		hi ^= (__u64)addr[2] << 24 ^ addr[3];
 	}
-	h = (((lo ^ hash_seed[0]) * hash_seed[1] ^ (hi ^ hash_seed[2])) * hash_seed[3]) >> 32;
+	lo = ((lo ^ hash_seed[0]) * hash_seed[1] ^ (hi ^ hash_seed[2])) * hash_seed[3];
+	/* A host's own bits are in the upper ones alone. They have to be spread to all. */
+	lo = (lo ^ lo >> 32) * MIX1;
+	lo = (lo ^ lo >> 29) * MIX2;
+	h = (lo >> 32) * (route_mask + 1) >> 32;
 #pragma unroll
 	for (int k = 0; k < 2; k++) {
 		i = (h ^ k) & route_mask;
