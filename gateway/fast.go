@@ -184,7 +184,6 @@ func (f *fast) everySecond(now uint32) {
 	if !f.is() {
 		return
 	}
-	f.collect()
 	t := f.gw.tables.FDB()
 	f.plane.EachSeen(now, t.Refresh)
 	hosts := f.gw.tables.Hosts()

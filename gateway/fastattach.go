@@ -21,7 +21,7 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 		f.gw.trouble.once("xdp "+l.link.Name, "no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why)
 		return false
 	}
-	l.at, l.variant, l.frags, l.why = at, v, frags, ""
+	l.at, l.frags, l.why = at, frags, ""
 	l.trial.last = f.plane.Load(l.link.Index)
 	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
 	f.adviseRSS(l)
@@ -62,8 +62,7 @@ func (f *fast) adviseRSS(l *fastLink) {
 func (f *fast) place(l *fastLink, v xdp.Variant, frags bool) (*xdp.Attachment, error) {
 	index := l.link.Index
 	if f.heritage.Has(index, l.role) {
-		at, _, err := f.plane.Inherit(f.heritage, index, l.role, v, frags)
-		return at, err
+		return f.plane.Inherit(f.heritage, index, l.role, v, frags)
 	}
 	return f.plane.Attach(index, l.role, v, frags)
 }

@@ -49,17 +49,26 @@ func (f *fast) publish() {
 
 // reach tells of an interface. It needs mu.
 func (f *fast) reach(index int) reach {
-	l := f.links[index]
-	for _, parent := range f.links {
-		if l == nil && parent.vlan.Index == index {
-			l = parent
-		}
-	}
+	l := f.linkOf(index)
 	if l == nil {
 		return reach{index: index}
 	}
 	index = l.link.Index
 	return reach{index: index, target: f.told[index], frags: l.link.XDP.TargetFrags, veth: l.link.Driver == "veth"}
+}
+
+// linkOf returns the link that an interface is, or that it is a VLAN of; nil where there
+// is none. It needs mu.
+func (f *fast) linkOf(index int) *fastLink {
+	if l := f.links[index]; l != nil {
+		return l
+	}
+	for _, parent := range f.links {
+		if parent.vlan.Index == index {
+			return parent
+		}
+	}
+	return nil
 }
 
 // sameRouting reports whether two snapshots route alike. Slices are replaced when

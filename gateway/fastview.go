@@ -55,7 +55,7 @@ func fastView(s *forward.Snapshot, of func(index int) reach) *xdp.View {
 func fastPort(p *forward.Port, of func(index int) reach) xdp.Port {
 	is := xdp.Port{
 		Live: p.Name != "" && p.Dev != nil && p.Index != 0, Up: p.Up, Shut: p.Shut, Isolated: p.Isolated,
-		DropsBPDU: p.BPDU == forward.BPDUDrop, Domain: uint16(p.Domain), MaxFrame: math.MaxUint32,
+		Domain: uint16(p.Domain), MaxFrame: math.MaxUint32,
 	}
 	if p.MTU > 0 {
 		is.MaxFrame = uint32(p.MTU + frame.HeaderLen)

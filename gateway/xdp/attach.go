@@ -109,23 +109,20 @@ func (p *Plane) Attach(index int, r Role, v Variant, frags bool) (*Attachment, e
 	return a, nil
 }
 
-// Inherit puts a program in the place of a former gateway's at an interface: no frame
-// is between the two. It reports false where there is none.
-func (p *Plane) Inherit(h *Heritage, index int, r Role, v Variant, frags bool) (a *Attachment, ok bool, err error) {
+// Inherit puts a program in the place of a former gateway's at an interface, which h
+// must have: no frame is between the two.
+func (p *Plane) Inherit(h *Heritage, index int, r Role, v Variant, frags bool) (*Attachment, error) {
 	at := pinnedAt{index, r}
 	l := h.links[at]
-	if l == nil {
-		return nil, false, nil
-	}
 	prog, err := p.Program(r, v, index, frags)
 	if err != nil {
-		return nil, true, err
+		return nil, err
 	}
 	if err := errors.Join(l.Update(prog), prog.Close()); err != nil {
-		return nil, true, fmt.Errorf("replace XDP: %w", err)
+		return nil, fmt.Errorf("replace XDP: %w", err)
 	}
 	delete(h.links, at)
-	return &Attachment{link: l, pin: linkPath(h.dir, index, r)}, true, nil
+	return &Attachment{link: l, pin: linkPath(h.dir, index, r)}, nil
 }
 
 // Close takes the program away.

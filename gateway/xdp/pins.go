@@ -105,7 +105,7 @@ func (p *Plane) Pin(dir string) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pinDir, p.pinTables = dir, tables
+	p.pinDir = dir
 	return nil
 }
 
@@ -113,7 +113,7 @@ func (p *Plane) Pin(dir string) error {
 func (p *Plane) Unpin() error {
 	p.mu.Lock()
 	dir := p.pinDir
-	p.pinDir, p.pinTables = "", ""
+	p.pinDir = ""
 	p.mu.Unlock()
 	if dir == "" {
 		return nil

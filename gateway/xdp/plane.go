@@ -55,7 +55,6 @@ type Plane struct {
 	// set once
 	sizes    Sizes
 	underlay Underlay
-	head     header
 	spec     *ebpf.CollectionSpec
 	maps     map[string]*ebpf.Map
 	closing  closers
@@ -81,11 +80,11 @@ type Plane struct {
 	routes   *routes
 	grace    *grace
 
-	mu                sync.Mutex // guards everything below
-	devs              map[uint32]int
-	taps              map[tapKey]*tapPrograms
-	pinDir, pinTables string      // where pins are; "": nowhere
-	tapped            map[int]int // Taps, by interface
+	mu     sync.Mutex // guards everything below
+	devs   map[uint32]int
+	taps   map[tapKey]*tapPrograms
+	pinDir string      // where pins are; "": nowhere
+	tapped map[int]int // Taps, by interface
 }
 
 // Devices that frames are redirected to: ports by number, and then maxUnderlays
@@ -96,7 +95,7 @@ const maxUnderlays = 64
 // os.ErrPermission without CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and ebpf.ErrNotSupported where
 // the kernel is too old.
 func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
-	p = &Plane{sizes: sizes, underlay: u, head: newHeader(u), maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int]int)}
+	p = &Plane{sizes: sizes, underlay: u, maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int]int)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.closing.close())
@@ -157,7 +156,7 @@ func (p *Plane) size(seed [4]uint64) error {
 		fastMapPorts: 2 * uint32(s.Ports), fastMapDomains: 2 * uint32(s.Domains), fastMapVteps: 2 * uint32(s.VTEPs),
 		fastMapVnis: 2 * vnis, fastMapFdb: 1 << fdbBits(s.Stations), fastMapRoutes: routes,
 		fastMapTraffics: uint32(p.cpus) * p.perCPU, fastMapVerdictCounts: uint32(p.cpus),
-		fastMapOwn: uint32(s.VRFs) * 64, fastMapSamples: 3 * 64,
+		fastMapOwn: uint32(s.VRFs) * OwnWords, fastMapSamples: 3 * 64,
 		fastMapDevs: uint32(s.Ports) + maxUnderlays,
 	} {
 		p.spec.Maps[name].MaxEntries = n

@@ -22,14 +22,13 @@ const (
 	linkAccess   = 1
 	linkUnderlay = 2
 
-	portLive      = 1
-	portUp        = 2
-	portShut      = 4
-	portIsolated  = 8
-	portDropsBPDU = 16
-	portTarget    = 32
-	portVeth      = 64
-	portFrags     = 128
+	portLive     = 1
+	portUp       = 2
+	portShut     = 4
+	portIsolated = 8
+	portTarget   = 32
+	portVeth     = 64
+	portFrags    = 128
 
 	domainLive  = 1
 	domainHears = 2
@@ -73,7 +72,7 @@ func (p *Plane) Publish(v *View) error {
 func (p *Plane) putLinks(v *View, to []fastLink) {
 	clear(to)
 	for _, l := range v.Links {
-		is := fastLink{Mac: macWord(l.MAC), Ifindex: uint32(l.Index), Port: noPort, Flags: linkUnderlay}
+		is := fastLink{Mac: l.MAC.Uint64(), Ifindex: uint32(l.Index), Port: noPort, Flags: linkUnderlay}
 		if l.Access {
 			is.Port, is.Flags = l.Port, linkAccess
 		}
@@ -85,17 +84,20 @@ func (p *Plane) putPorts(v *View, to []fastPort) {
 	clear(to)
 	for i := range v.Ports[:min(len(v.Ports), len(to))] {
 		q := &v.Ports[i]
-		is := fastPort{Domain: q.Domain, MaxFrame: q.MaxFrame, Ifindex: uint32(q.Index)}
-		for flag, set := range map[uint16]bool{
-			portLive: q.Live, portUp: q.Up, portShut: q.Shut, portIsolated: q.Isolated, portDropsBPDU: q.DropsBPDU,
-			portVeth: q.Veth, portFrags: q.Frags, portTarget: q.Target && p.devs[uint32(i)] == q.Index,
-		} {
-			if set {
-				is.Flags |= flag
-			}
+		to[i] = fastPort{
+			Domain: q.Domain, MaxFrame: q.MaxFrame, Ifindex: uint32(q.Index),
+			Flags: flag(q.Live, portLive) | flag(q.Up, portUp) | flag(q.Shut, portShut) | flag(q.Isolated, portIsolated) |
+				flag(q.Target && p.devs[uint32(i)] == q.Index, portTarget) | flag(q.Veth, portVeth) | flag(q.Frags, portFrags),
 		}
-		to[i] = is
 	}
+}
+
+// flag is a flag where it is set.
+func flag(set bool, f uint16) uint16 {
+	if set {
+		return f
+	}
+	return 0
 }
 
 // putDomains also fills in where VNIs are, and reports whether all of them are there.
@@ -112,7 +114,7 @@ func (p *Plane) putDomains(v *View, to []fastDomain, vnis []fastVniBucket) (all 
 			all = false
 			continue
 		}
-		is := fastDomain{Gateway: macWord(d.Gateway), Vni: vniWord(d.VNI), Ageing: ageingTicks(d.Ageing), Vrf: noVRF, Flags: domainLive}
+		is := fastDomain{Gateway: d.Gateway.Uint64(), Vni: vniWord(d.VNI), Ageing: ageingTicks(d.Ageing), Vrf: noVRF, Flags: domainLive}
 		if d.Hears {
 			is.Flags |= domainHears
 		}
@@ -149,7 +151,7 @@ func (p *Plane) putVTEPs(v *View, to []fastVtep) {
 		if t.Via != nil && t.MaxFrame > 0 {
 			is.Flags |= vtepHop
 			is.MaxFrame, is.Ifindex = uint16(min(t.MaxFrame, 0xffff)), uint32(t.Via.Interface)
-			p.head.put(&is, t)
+			p.underlay.putHead(&is, t)
 			if dev, ok := p.devOf(t.Via); ok && t.Target {
 				is.Flags |= vtepReady
 				is.Dev = dev
@@ -231,33 +233,28 @@ func (p *Plane) wantUnderlays(v *View, want map[uint32]int) {
 	}
 }
 
-// header makes the outer headers of VTEPs.
-type header struct{ u Underlay }
-
-func newHeader(u Underlay) header { return header{u} }
-
-// put writes the headers of what goes to a VTEP: all of them but lengths, checksums,
+// putHead writes the headers of what goes to a VTEP: all of them but lengths, checksums,
 // source port, TOS and VNI.
-func (h *header) put(to *fastVtep, v *VTEP) {
+func (u *Underlay) putHead(to *fastVtep, v *VTEP) {
 	b := to.Head[:0]
 	b = append(b, v.Via.To[:]...)
 	b = append(b, v.Via.From[:]...)
-	if h.u.VLAN != 0 {
+	if u.VLAN != 0 {
 		b = binary.BigEndian.AppendUint16(b, 0x8100)
-		b = binary.BigEndian.AppendUint16(b, h.u.VLAN)
+		b = binary.BigEndian.AppendUint16(b, u.VLAN)
 	}
 	var sum uint64
 	if v.Addr.Is6() {
 		b = binary.BigEndian.AppendUint16(b, 0x86dd)
 		at := len(b)
 		b = b[:at+ip.IPv6HeaderLen]
-		ip.IPv6(b[at:]).Encode(ip.IPv6Fields{NextHeader: ip.ProtoUDP, HopLimit: h.u.TTL, Src: h.u.Address.As16(), Dst: v.Addr.As16()})
+		ip.IPv6(b[at:]).Encode(ip.IPv6Fields{NextHeader: ip.ProtoUDP, HopLimit: u.TTL, Src: u.Address.As16(), Dst: v.Addr.As16()})
 		sum = sumWords(b[at+8:]) + uint64(inOrder(ip.ProtoUDP))
 	} else {
 		b = binary.BigEndian.AppendUint16(b, 0x0800)
 		at := len(b)
 		b = b[:at+ip.IPv4HeaderLen]
-		ip.IPv4(b[at:]).Encode(ip.IPv4Fields{DontFragment: h.u.DF, TTL: h.u.TTL, Protocol: ip.ProtoUDP, Src: h.u.Address.As4(), Dst: v.Addr.As4()})
+		ip.IPv4(b[at:]).Encode(ip.IPv4Fields{DontFragment: u.DF, TTL: u.TTL, Protocol: ip.ProtoUDP, Src: u.Address.As4(), Dst: v.Addr.As4()})
 		clear(b[at+2 : at+6])
 		clear(b[at+10 : at+12])
 		b[at+1] = 0
@@ -268,7 +265,7 @@ func (h *header) put(to *fastVtep, v *VTEP) {
 	}
 	to.Sum = uint32(sum)
 	b = binary.BigEndian.AppendUint16(b, 0)
-	b = binary.BigEndian.AppendUint16(b, h.u.Port)
+	b = binary.BigEndian.AppendUint16(b, u.Port)
 	const lengthAndChecksum = 4
 	to.Head[len(b)+lengthAndChecksum] = 8 // the I flag (RFC 7348 section 5)
 }

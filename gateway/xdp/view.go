@@ -29,7 +29,7 @@ type Link struct {
 
 // Port is an access port.
 type Port struct {
-	Live, Up, Shut, Isolated, DropsBPDU bool
+	Live, Up, Shut, Isolated bool
 
 	Domain   uint16
 	MaxFrame uint32 // bytes with the Ethernet header
@@ -75,9 +75,6 @@ func ageingTicks(seconds uint32) uint32 {
 	}
 	return max(uint32(uint64(seconds-1)*second>>30), 1)
 }
-
-// macWord is a MAC as the programs compare it.
-func macWord(m frame.MAC) uint64 { return m.Uint64() }
 
 // addrWords is an address as the programs have it: words as they are in a packet.
 func addrWords(a netip.Addr) (w [4]uint32) {

@@ -42,6 +42,13 @@ func newTally(t testing.TB, ns *netns.NS, dev string, r numberRange) *tally {
 	must(t, err)
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "tally", Type: ebpf.XDP, License: "MIT", Instructions: tallyProgram(m, r)})
 	must(t, err)
+	attachXDP(t, ns, dev, prog, m)
+	return &tally{t, mem, r.count}
+}
+
+// attachXDP has a program, with its map, at a device until the test ends.
+func attachXDP(t testing.TB, ns *netns.NS, dev string, prog *ebpf.Program, m *ebpf.Map) {
+	t.Helper()
 	index, err := ns.Indexes(dev)
 	must(t, err)
 	must(t, ns.Do(func() error {
@@ -52,7 +59,6 @@ func newTally(t testing.TB, ns *netns.NS, dev string, r numberRange) *tally {
 		return err
 	}))
 	t.Cleanup(func() { prog.Close(); m.Close() })
-	return &tally{t, mem, r.count}
 }
 
 func tallyProgram(m *ebpf.Map, r numberRange) asm.Instructions {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 
 	"vxgw/gateway/api"
 	"vxgw/l2/frame"
@@ -106,16 +105,7 @@ func newCounter(t testing.TB, ns *netns.NS, dev string, length int) *counter {
 		asm.Return().WithSymbol("out"),
 	}})
 	must(t, err)
-	index, err := ns.Indexes(dev)
-	must(t, err)
-	must(t, ns.Do(func() error {
-		l, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: index[0], Flags: link.XDPDriverMode})
-		if err == nil {
-			t.Cleanup(func() { _ = l.Close() })
-		}
-		return err
-	}))
-	t.Cleanup(func() { prog.Close(); m.Close() })
+	attachXDP(t, ns, dev, prog, m)
 	return &counter{t, m}
 }
 

@@ -38,6 +38,20 @@ INLINE void count_kind(struct verdicts *c, __u32 direction, __u32 kind)
 	c->kinds[direction][kind]++;
 }
 
+INLINE void count_drop(struct verdicts *c, __u32 direction, __u8 reason)
+{
+	count_kind(c, direction, KIND_DROP);
+	c->dropped[direction][reason & (REASONS - 1)]++;
+}
+
+/* count_routed counts a frame that came from one direction to be routed, and was. */
+INLINE void count_routed(struct verdicts *c, __u32 cpu, __u32 from, __u32 vrf, __u32 len)
+{
+	count_kind(c, from, KIND_ROUTER);
+	count_rx(cpu, OF_VRF, vrf, 1, len);
+	count_tx(cpu, OF_VRF, vrf, 1, len);
+}
+
 /* drop counts a frame that is dropped. One a tick of each reason goes up instead, so
  * that whoever tells of drops there has something to tell. */
 INLINE int drop(struct verdicts *c, __u32 direction, __u8 reason, __u32 now)
@@ -50,8 +64,7 @@ INLINE int drop(struct verdicts *c, __u32 direction, __u8 reason, __u32 now)
 			*last = now;
 		return XDP_PASS;
 	}
-	c->kinds[direction][KIND_DROP]++;
-	c->dropped[direction][reason & (REASONS - 1)]++;
+	count_drop(c, direction, reason);
 	return XDP_DROP;
 }
 
@@ -130,10 +143,8 @@ INLINE int redirect(struct verdicts *c, __u32 direction, __u32 dev)
 {
 	int r = bpf_redirect_map(&devs, dev, XDP_DROP);
 
-	if (r != XDP_REDIRECT) {
-		c->kinds[direction][KIND_DROP]++;
-		c->dropped[direction][TX_FAILED]++;
-	}
+	if (r != XDP_REDIRECT)
+		count_drop(c, direction, TX_FAILED);
 	return r;
 }
 
@@ -143,7 +154,7 @@ INLINE int to_port(struct verdicts *c, __u32 cpu, __u32 direction, const struct 
 
 	if (r == XDP_REDIRECT) {
 		count_kind(c, direction, KIND_PORT);
-		count_tx(cpu, OF_PORT, v->out, len);
+		count_tx(cpu, OF_PORT, v->out, 1, len);
 	}
 	return r;
 }
@@ -161,19 +172,10 @@ INLINE int to_vtep(struct xdp_md *ctx, struct verdicts *c, __u32 cpu, __u32 dire
 	r = redirect(c, direction, v->to->dev);
 	if (r == XDP_REDIRECT) {
 		count_kind(c, direction, KIND_VTEP);
-		count_tx(cpu, OF_VTEP, v->out, len);
-		count_tx(cpu, OF_DOMAIN, v->domain_id, len);
+		count_tx(cpu, OF_VTEP, v->out, 1, len);
+		count_tx(cpu, OF_DOMAIN, v->domain_id, 1, len);
 	}
 	return r;
-}
-
-/* routed counts a frame that is routed, and makes it one. */
-INLINE void routed(struct verdicts *c, __u32 cpu, __u32 from, const struct verdict *v, void *eth, __u16 type, __u32 len)
-{
-	count_kind(c, from, KIND_ROUTER);
-	count_rx(cpu, OF_VRF, v->vrf, len);
-	count_tx(cpu, OF_VRF, v->vrf, len);
-	take_hop(eth, eth + ETH_HLEN, type, v->mac, v->domain->gateway);
 }
 
 INLINE int from_port(struct xdp_md *ctx, int variant)
@@ -207,7 +209,7 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 	case DROP:
 		kind = drop(c, ACCESS, v.reason, now);
 		if (kind == XDP_DROP)
-			count_rx(cpu, OF_PORT, l->port, f.len);
+			count_rx(cpu, OF_PORT, l->port, 1, f.len);
 		return kind;
 	case TO_VTEP:
 		if (sums) {
@@ -227,15 +229,15 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 		eth = (void *)(long)ctx->data;
 		if (eth + ETH_HLEN + 20 > (void *)(long)ctx->data_end)
 			return XDP_PASS;
-		routed(c, cpu, ACCESS, &v, eth, f.type, f.len);
+		count_routed(c, cpu, ACCESS, v.vrf, f.len);
+		take_hop(eth, eth + ETH_HLEN, f.type, v.mac, v.domain->gateway);
 		direction = ROUTE;
 	}
-	count_rx(cpu, OF_PORT, l->port, f.len);
+	count_rx(cpu, OF_PORT, l->port, 1, f.len);
 	if (kind == TO_PORT)
 		return to_port(c, cpu, direction, &v, f.len);
 	if (bpf_xdp_adjust_head(ctx, -(int)OUTER_LEN)) {
-		c->kinds[direction][KIND_DROP]++;
-		c->dropped[direction][TX_FAILED]++;
+		count_drop(c, direction, TX_FAILED);
 		return XDP_DROP;
 	}
 	return to_vtep(ctx, c, cpu, direction, &v, f.len, sum);
@@ -280,11 +282,11 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 		if (sum < 0 || fold(s + sum) != 0xffff)
 			return XDP_PASS;
 	}
-	if (!(*(__u8 *)(k.udp + UDP_LEN) & 8))
+	if (!has_vni(&k))
 		return refuse(c, &k, VXLAN_FLAGS, now);
-	if (strict && ((*(__u32 *)(k.udp + UDP_LEN) != bpf_htonl(8u << 24)) || *(__u8 *)(k.udp + UDP_LEN + 7)))
+	if (strict && is_reserved_set(&k))
 		return refuse(c, &k, VXLAN_RESERVED, now);
-	v.domain_id = vni_of(half, *(__u32 *)(k.udp + UDP_LEN + 4) & bpf_htonl(0xffffff00));
+	v.domain_id = vni_of(half, vni_in(&k));
 	came_in = v.domain_id;
 	v.domain = domain_of(half, v.domain_id);
 	if (!v.domain)
@@ -301,8 +303,8 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	case DROP:
 		kind = drop(c, OVERLAY, v.reason, now);
 		if (kind == XDP_DROP) {
-			count_rx(cpu, OF_VTEP, vtep, f.len);
-			count_rx(cpu, OF_DOMAIN, v.domain_id, f.len);
+			count_rx(cpu, OF_VTEP, vtep, 1, f.len);
+			count_rx(cpu, OF_DOMAIN, v.domain_id, 1, f.len);
 		}
 		return kind;
 	case TO_VTEP:
@@ -314,17 +316,17 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	default:
 		return XDP_PASS;
 	}
-	count_rx(cpu, OF_VTEP, vtep, f.len);
-	count_rx(cpu, OF_DOMAIN, came_in, f.len);
+	count_rx(cpu, OF_VTEP, vtep, 1, f.len);
+	count_rx(cpu, OF_DOMAIN, came_in, 1, f.len);
 	if (v.route) {
-		routed(c, cpu, OVERLAY, &v, eth, f.type, f.len);
+		count_routed(c, cpu, OVERLAY, v.vrf, f.len);
+		take_hop(eth, eth + ETH_HLEN, f.type, v.mac, v.domain->gateway);
 		direction = ROUTE;
 	}
 	if (kind == TO_VTEP)
 		return to_vtep(ctx, c, cpu, direction, &v, f.len, sum);
 	if (bpf_xdp_adjust_head(ctx, OUTER_LEN)) {
-		c->kinds[direction][KIND_DROP]++;
-		c->dropped[direction][TX_FAILED]++;
+		count_drop(c, direction, TX_FAILED);
 		return XDP_DROP;
 	}
 	return to_port(c, cpu, direction, &v, f.len);

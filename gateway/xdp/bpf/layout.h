@@ -46,7 +46,6 @@ struct port {
 #define PORT_UP 2
 #define PORT_SHUT 4
 #define PORT_ISOLATED 8
-#define PORT_DROPS_BPDU 16
 #define PORT_TARGET 32 /* frames can be redirected to it by XDP */
 #define PORT_VETH 64   /* its peer is on this machine */
 #define PORT_FRAGS 128 /* and frames in several pieces can */

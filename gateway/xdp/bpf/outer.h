@@ -79,6 +79,18 @@ struct packet {
 	__u8 tos;
 };
 
+/* has_vni reports whether the VXLAN header of a packet has the I flag, and
+ * is_reserved_set whether it has anything but that and a VNI. */
+INLINE int has_vni(const struct packet *k) { return *(__u8 *)(k->udp + UDP_LEN) & 8; }
+
+INLINE int is_reserved_set(const struct packet *k)
+{
+	return *(__u32 *)(k->udp + UDP_LEN) != bpf_htonl(8u << 24) || *(__u8 *)(k->udp + UDP_LEN + 7);
+}
+
+/* vni_in returns the VNI of a packet as it is in the header. */
+INLINE __u32 vni_in(const struct packet *k) { return *(__u32 *)(k->udp + UDP_LEN + 4) & bpf_htonl(0xffffff00); }
+
 /* read_outer reads the outer headers of what may be VXLAN for this VTEP, and returns 0
  * where it is not, or not certainly good. mac is that of the interface. */
 INLINE int read_outer(struct packet *k, const void *p, const void *end, __u32 tag, __u32 len, __u64 mac)

@@ -247,11 +247,9 @@ INLINE int decide_underlay(struct __sk_buff *skb, struct note *n)
 		return 0;
 	if (!read_outer(&k, outer.b, &outer + 1, 0, len, l->mac) || *(__u16 *)(k.udp + 6))
 		return 0;
-	if (!(*(__u8 *)(k.udp + UDP_LEN) & 8))
+	if (!has_vni(&k) || (strict && is_reserved_set(&k)))
 		return 0;
-	if (strict && ((*(__u32 *)(k.udp + UDP_LEN) != bpf_htonl(8u << 24)) || *(__u8 *)(k.udp + UDP_LEN + 7)))
-		return 0;
-	domain = vni_of(half, *(__u32 *)(k.udp + UDP_LEN + 4) & bpf_htonl(0xffffff00));
+	domain = vni_of(half, vni_in(&k));
 	v.domain_id = domain;
 	v.domain = domain_of(half, domain);
 	if (!v.domain || !(v.domain->flags & DOMAIN_LIVE))
@@ -332,20 +330,11 @@ INLINE int redirected(struct verdicts *c, __u32 cpu, __u32 direction, const stru
 {
 	if (n->kind == TO_PORT) {
 		count_kind(c, direction, KIND_PORT);
-		count_tx(cpu, OF_PORT, n->out, len);
+		count_tx(cpu, OF_PORT, n->out, 1, len);
 	} else {
-		struct traffic *t = traffic_of(cpu, OF_VTEP, n->out);
-
 		count_kind(c, direction, KIND_VTEP);
-		if (t) {
-			t->tx_packets += n->frames;
-			t->tx_bytes += n->bytes;
-		}
-		t = traffic_of(cpu, OF_DOMAIN, n->domain);
-		if (t) {
-			t->tx_packets += n->frames;
-			t->tx_bytes += n->bytes;
-		}
+		count_tx(cpu, OF_VTEP, n->out, n->frames, n->bytes);
+		count_tx(cpu, OF_DOMAIN, n->domain, n->frames, n->bytes);
 	}
 	return bpf_redirect(n->ifindex, 0);
 }
@@ -428,12 +417,10 @@ SEC("tcx/ingress") int port_tcx(struct __sk_buff *skb)
 			n->kind = UP;
 			return TCX_DROP; /* never: it was read a moment ago */
 		}
-		count_kind(c, ACCESS, KIND_ROUTER);
-		count_rx(cpu, OF_VRF, n->vrf, len);
-		count_tx(cpu, OF_VRF, n->vrf, len);
+		count_routed(c, cpu, ACCESS, n->vrf, len);
 		direction = ROUTE;
 	}
-	count_rx(cpu, OF_PORT, n->in, len);
+	count_rx(cpu, OF_PORT, n->in, 1, len);
 	r = redirected(c, cpu, direction, n, len);
 	n->kind = UP;
 	return r;
@@ -444,7 +431,6 @@ SEC("tcx/ingress") int underlay_tcx(struct __sk_buff *skb)
 	__u32 direction = OVERLAY, cpu = bpf_get_smp_processor_id(), len = skb->len - OUTER_LEN;
 	struct verdicts *c = bpf_map_lookup_elem(&verdict_counts, &cpu);
 	struct note *n = note();
-	struct traffic *t;
 	int r;
 
 	if (!n || !c || n->kind == UP)
@@ -455,24 +441,14 @@ SEC("tcx/ingress") int underlay_tcx(struct __sk_buff *skb)
 	}
 	if (!decap_skb(skb))
 		return again(skb, n);
-	t = traffic_of(cpu, OF_VTEP, n->in);
-	if (t) {
-		t->rx_packets += n->frames;
-		t->rx_bytes += n->bytes;
-	}
-	t = traffic_of(cpu, OF_DOMAIN, n->came_in);
-	if (t) {
-		t->rx_packets += n->frames;
-		t->rx_bytes += n->bytes;
-	}
+	count_rx(cpu, OF_VTEP, n->in, n->frames, n->bytes);
+	count_rx(cpu, OF_DOMAIN, n->came_in, n->frames, n->bytes);
 	if (n->vrf != NO_VRF) {
 		if (!route_skb(skb, n, 0)) {
 			n->kind = UP;
 			return TCX_DROP; /* never */
 		}
-		count_kind(c, OVERLAY, KIND_ROUTER);
-		count_rx(cpu, OF_VRF, n->vrf, len);
-		count_tx(cpu, OF_VRF, n->vrf, len);
+		count_routed(c, cpu, OVERLAY, n->vrf, len);
 		direction = ROUTE;
 	}
 	r = redirected(c, cpu, direction, n, len);

@@ -174,22 +174,23 @@ INLINE struct traffic *traffic_of(__u32 cpu, __u32 what, __u32 n)
 	return bpf_map_lookup_elem(&traffics, &i);
 }
 
-INLINE void count_rx(__u32 cpu, __u32 what, __u32 n, __u32 len)
+/* count_rx and count_tx count a number of frames of so many bytes in all. */
+INLINE void count_rx(__u32 cpu, __u32 what, __u32 n, __u32 frames, __u32 bytes)
 {
 	struct traffic *t = traffic_of(cpu, what, n);
 
 	if (t) {
-		t->rx_packets++;
-		t->rx_bytes += len;
+		t->rx_packets += frames;
+		t->rx_bytes += bytes;
 	}
 }
 
-INLINE void count_tx(__u32 cpu, __u32 what, __u32 n, __u32 len)
+INLINE void count_tx(__u32 cpu, __u32 what, __u32 n, __u32 frames, __u32 bytes)
 {
 	struct traffic *t = traffic_of(cpu, what, n);
 
 	if (t) {
-		t->tx_packets++;
-		t->tx_bytes += len;
+		t->tx_packets += frames;
+		t->tx_bytes += bytes;
 	}
 }
