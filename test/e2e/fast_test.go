@@ -173,6 +173,40 @@ func (b *fastBed) teach() {
 		reachable := slices.DeleteFunc(neighbours, func(n api.NeighbourRow) bool { return n.Origin != api.OriginLearned })
 		return known == len(b.stations()) && (!b.routed || len(reachable) >= 2*len(b.stations()))
 	})
+	if !b.routed {
+		b.flooded(2)
+	}
+}
+
+// flooded waits until it is counted that a number of frames of each station went
+// everywhere: a station is known from its first one on.
+func (b *fastBed) flooded(frames uint64) {
+	b.t.Helper()
+	vtep, ports := vtepA.String(), map[string]uint32{"acc1": vni, "acc2": vni, "acc3": otherVNI}
+	if b.six {
+		vtep = vtepSix.String()
+	}
+	want := make(map[string]uint64)
+	for _, s := range b.stations() {
+		own := "acc" + s.at[1:]
+		for port, in := range ports {
+			if in == s.vni && port != own {
+				want[port] += frames
+			}
+		}
+		if s.at != "peer" {
+			want[vtep] += frames
+		}
+	}
+	eventually(b.t, "all that was flooded is counted", func() bool {
+		have := b.counted()
+		for name, n := range want {
+			if have.of(name).txPackets != n {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // outerLen is what stands in front of an inner frame.
