@@ -145,7 +145,11 @@ func (c *carrier) toVTEPs(to []forward.VTEPID, b *frame.Buffer, d fdb.Domain) {
 // by a path that its segments do not fit, is left to be told of there.
 func (c *carrier) wholeToVTEP(to forward.VTEPID, b *frame.Buffer, d fdb.Domain) bool {
 	f, o := b.Bytes(), b.Offload
-	if !goesWhole(f, o) || !c.tx.carriesWhole(to, vxlanHeader+len(f)) || !c.tx.snap.Fits(to, wireSize(f, o)) {
+	if !goesWhole(f, o) || !c.tx.snap.Fits(to, wireSize(f, o)) {
+		return false
+	}
+	sport := c.encapsulation.entropy.SourcePort(f)
+	if !c.tx.carriesWhole(c.tx.snap.VTEPs[to].HopFor(sport), vxlanHeader+len(f)) {
 		return false
 	}
 	n, size, ok := offload.Measure(f, o)
@@ -154,7 +158,7 @@ func (c *carrier) wholeToVTEP(to forward.VTEPID, b *frame.Buffer, d fdb.Domain) 
 	}
 	head := b.Prepend(vxlanHeader)[:vxlanHeader]
 	vxlan.Put(head, c.tx.snap.Domains[d].VNI)
-	c.tx.whole(about{to, d, n, size}, c.encapsulation.entropy.SourcePort(f), c.encapsulation.tos(f), head, f, o)
+	c.tx.whole(about{to, d, n, size}, sport, c.encapsulation.tos(f), head, f, o)
 	return true
 }
 

@@ -74,6 +74,9 @@ func newFast(g *Gateway, cfg *config.Config) *fast {
 		g.log.Warn("no fast path: all frames are carried by the workers, which is slower", "reason", f.why)
 		return f
 	}
+	if err := plane.CountLost(); err != nil {
+		g.log.Info("frames that a device does not take from XDP are not counted", "err", err)
+	}
 	f.plane = plane
 	return f
 }

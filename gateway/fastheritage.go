@@ -128,9 +128,6 @@ func (f *fast) begin() {
 			f.gw.log.Warn("the fast path will end with this process", "err", err)
 		}
 	}
-	if err := f.plane.CountLost(); err != nil {
-		f.gw.log.Info("frames that a device does not take from XDP are not counted", "err", err)
-	}
 	f.publish()
 	f.look()
 	f.publish()

@@ -6,6 +6,7 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/gateway/xdp"
 	"vxgw/l2/frame"
+	"vxgw/l3/underlay"
 )
 
 // reach is how frames get to an interface.
@@ -41,15 +42,29 @@ func fastView(s *forward.Snapshot, of func(index int) reach) *xdp.View {
 		t := &s.VTEPs[i]
 		v.VTEPs[i] = xdp.VTEP{Addr: t.Addr, MaxFrame: t.MaxFrame}
 		if t.Via != nil {
-			is := of(t.Via.Interface)
-			v.VTEPs[i].Via = &xdp.Hop{Interface: is.index, From: t.Via.From, To: t.Via.To}
-			v.VTEPs[i].Target, v.VTEPs[i].Frags = is.target, is.frags
+			fastHops(&v.VTEPs[i], t, of)
 		}
 	}
 	for i := range s.VRFs {
 		v.Own = append(v.Own, s.VRFs[i].Own.Filter())
 	}
 	return v
+}
+
+// fastHops says where packets to a VTEP go. What they are to be able to do all of its
+// hops must.
+func fastHops(v *xdp.VTEP, t *forward.VTEP, of func(index int) reach) {
+	v.Target, v.Frags = true, true
+	hop := func(h *underlay.Hop) xdp.Hop {
+		is := of(h.Interface)
+		v.Target, v.Frags = v.Target && is.target, v.Frags && is.frags
+		return xdp.Hop{Interface: is.index, From: h.From, To: h.To}
+	}
+	via := hop(t.Via)
+	v.Via = &via
+	for _, h := range t.More {
+		v.More = append(v.More, hop(h))
+	}
 }
 
 func fastPort(p *forward.Port, of func(index int) reach) xdp.Port {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -10,18 +11,66 @@ import (
 	"vxgw/l3/underlay/path"
 )
 
-// hopFor returns where packets go on the link that take path p; nil where only
-// the host's stack can send them: the next hop is not resolved yet (the stack
-// asks for it), the link is no Ethernet, or the route wraps packets up itself.
-func (g *Gateway) hopFor(s *forward.Snapshot, p path.Path) *underlay.Hop {
-	if !g.bypasses() || !p.Plain || p.MAC.IsZero() || s.IsAccess(p.LinkIndex) {
+// neighbours are next hops, and whether the MAC of each is known.
+type neighbours map[path.Neighbour]bool
+
+// hopsFor returns where packets to a VTEP go on the link that take path p, and all
+// hops of it where there are several; nil where only the host's stack can send them:
+// no next hop is resolved yet (the stack asks for it), the link is no Ethernet, or
+// the route wraps packets up itself. The next hops are added to inUse. Of several
+// that is also done for those that are not resolved: the stack asks for the one
+// alone that it would send to.
+func (g *Gateway) hopsFor(s *forward.Snapshot, to netip.Addr, p path.Path, inUse neighbours) (via *underlay.Hop, more []*underlay.Hop) {
+	if !g.bypasses() || !p.Plain {
+		return nil, nil
+	}
+	if len(p.Hops) == 0 {
+		h := p.PathHop()
+		if via = g.hopBy(s, h); via != nil {
+			inUse[h.NextHop(to)] = true
+		}
+		return via, nil
+	}
+	for _, h := range p.Hops {
+		hop := g.hopBy(s, h)
+		if hop != nil {
+			more = append(more, hop)
+		}
+		if hop != nil || h.MAC.IsZero() && g.linkFor(s, h) != nil {
+			inUse[h.NextHop(to)] = hop != nil
+		}
+	}
+	if len(more) == 0 {
+		return nil, nil
+	}
+	if via = more[0]; !slices.ContainsFunc(more, func(h *underlay.Hop) bool { return *h != *via }) {
+		more = nil // the others are not resolved
+	}
+	return via, more
+}
+
+// hopBy returns where on its link a next hop is; nil where that is not known.
+func (g *Gateway) hopBy(s *forward.Snapshot, h path.PathHop) *underlay.Hop {
+	if h.MAC.IsZero() {
 		return nil
 	}
-	l, ok := g.edges.Host.Link(p.Link)
-	if !ok || l.Index != p.LinkIndex || !l.Ethernet || l.Loopback || l.MAC.IsZero() || !l.AdminUp || !l.Carrier {
+	l := g.linkFor(s, h)
+	if l == nil {
 		return nil
 	}
-	return &underlay.Hop{Interface: l.Index, From: l.MAC, To: p.MAC}
+	return &underlay.Hop{Interface: l.Index, From: l.MAC, To: h.MAC}
+}
+
+// linkFor returns the link of a next hop; nil where packets cannot be put on it.
+func (g *Gateway) linkFor(s *forward.Snapshot, h path.PathHop) *path.Link {
+	if s.IsAccess(h.LinkIndex) {
+		return nil
+	}
+	l, ok := g.edges.Host.Link(h.Link)
+	if !ok || l.Index != h.LinkIndex || !l.Ethernet || l.Loopback || l.MAC.IsZero() || !l.AdminUp || !l.Carrier {
+		return nil
+	}
+	return &l
 }
 
 // bypasses reports whether packets may go past the host's stack.
@@ -61,16 +110,26 @@ func sameHop(a, b *underlay.Hop) bool { return a == b || a != nil && b != nil &&
 const confirmEvery = 10
 
 // useHops remembers which neighbours packets are sent to directly. Of fresh paths
-// alone it only learns of more.
-func (g *Gateway) useHops(w pathWork, inUse map[path.Neighbour]struct{}) {
+// alone it only learns of more. One that is new and not resolved the host is told of
+// at once.
+func (g *Gateway) useHops(w pathWork, inUse neighbours) {
 	p := &g.paths
 	was := p.links()
+	var wanted []path.Neighbour
 	p.mu.Lock()
+	for n, resolved := range inUse {
+		if _, known := p.inUse[n]; !known && !resolved {
+			wanted = append(wanted, n)
+		}
+	}
 	if w == freshPaths {
-		maps.Copy(inUse, p.inUse)
+		for n, resolved := range p.inUse {
+			inUse[n] = inUse[n] || resolved
+		}
 	}
 	p.inUse = inUse
 	p.mu.Unlock()
+	g.confirm(wanted)
 	if !slices.Equal(was, p.links()) {
 		g.nudge()
 	}
@@ -94,6 +153,10 @@ func (g *Gateway) confirmHops() {
 	g.paths.mu.Lock()
 	hops := slices.Collect(maps.Keys(g.paths.inUse))
 	g.paths.mu.Unlock()
+	g.confirm(hops)
+}
+
+func (g *Gateway) confirm(hops []path.Neighbour) {
 	if err := g.edges.Host.Confirm(hops); err != nil {
 		g.trouble.once("confirm", "the host cannot be told that next hops are in use: one that dies is noticed late", "err", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"vxgw/gateway/forward"
 	"vxgw/gateway/tables"
 	"vxgw/l2/frame"
-	"vxgw/l3/underlay/path"
 )
 
 // pathWork says which paths are to be asked for.
@@ -32,8 +31,8 @@ type paths struct {
 	kick   chan struct{}
 	narrow map[narrow]string // what was warned of; the task's own
 
-	mu    sync.Mutex                  // guards inUse
-	inUse map[path.Neighbour]struct{} // that packets go to past the host's stack
+	mu    sync.Mutex // guards inUse
+	inUse neighbours // that packets go to past the host's stack, or would
 }
 
 func newPaths() paths { return paths{kick: make(chan struct{}, 1)} }
@@ -100,7 +99,7 @@ func overhead(a netip.Addr) int {
 func (g *Gateway) refreshPaths(w pathWork) {
 	s := g.tables.Snapshot()
 	found := make(map[forward.VTEPID]tables.Path)
-	inUse := make(map[path.Neighbour]struct{})
+	inUse := make(neighbours)
 	var lost []netip.Addr
 	var why error
 	for i := range s.VTEPs {
@@ -115,11 +114,9 @@ func (g *Gateway) refreshPaths(w pathWork) {
 			lost, why = append(lost, v.Addr), err
 		} else {
 			is.MaxFrame = g.frameFits(v.Addr, p.MTU)
-			if is.Via = g.hopFor(s, p); is.Via != nil {
-				inUse[p.NextHop(v.Addr)] = struct{}{}
-			}
+			is.Via, is.More = g.hopsFor(s, v.Addr, p, inUse)
 		}
-		if is.MaxFrame != v.MaxFrame || !sameHop(is.Via, v.Via) {
+		if is.MaxFrame != v.MaxFrame || !sameHop(is.Via, v.Via) || !slices.EqualFunc(is.More, v.More, sameHop) {
 			found[forward.VTEPID(i)] = is
 		}
 	}

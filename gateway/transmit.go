@@ -58,8 +58,9 @@ func (t *transmit) port(to forward.PortID, b []byte, o frame.Offload) {
 
 // vtep queues one VXLAN packet whose payload is head and body.
 func (t *transmit) vtep(to forward.VTEPID, d fdb.Domain, sport uint16, tos uint8, head, body []byte) {
+	v := &t.snap.VTEPs[to]
 	t.dgrams = append(t.dgrams, underlay.Datagram{
-		To: t.snap.VTEPs[to].Addr, Via: t.snap.VTEPs[to].Via, SourcePort: sport, TOS: tos, Head: head, Body: body,
+		To: v.Addr, Via: v.HopFor(sport), SourcePort: sport, TOS: tos, Head: head, Body: body,
 	})
 	t.queued(about{to, d, 1, len(head) + len(body) - vxlanHeader})
 }
@@ -69,7 +70,7 @@ func (t *transmit) vtep(to forward.VTEPID, d fdb.Domain, sport uint16, tos uint8
 func (t *transmit) whole(is about, sport uint16, tos uint8, head, f []byte, o frame.Offload) {
 	v := &t.snap.VTEPs[is.to]
 	t.dgrams = append(t.dgrams, underlay.Datagram{
-		To: v.Addr, Via: v.Via, SourcePort: sport, TOS: tos, Head: head, Body: f, Offload: o,
+		To: v.Addr, Via: v.HopFor(sport), SourcePort: sport, TOS: tos, Head: head, Body: f, Offload: o,
 	})
 	t.queued(is)
 }
@@ -83,9 +84,9 @@ func (t *transmit) queued(is about) {
 }
 
 // carriesWhole reports whether a super-frame with n bytes of UDP payload can go
-// whole to a VTEP.
-func (t *transmit) carriesWhole(to forward.VTEPID, n int) bool {
-	via, k := t.snap.VTEPs[to].Via, len(t.snap.Uplinks)
+// whole by a hop.
+func (t *transmit) carriesWhole(via *underlay.Hop, n int) bool {
+	k := len(t.snap.Uplinks)
 	return via != nil && k > 0 && t.snap.Uplinks[t.lane%k].CarriesOffload(via, n)
 }
 

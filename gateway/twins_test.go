@@ -266,8 +266,19 @@ func (w *twins) openUplink(cfg *config.Config) {
 	w.overlay = newOverlayWorker(w.Gateway, 0, w.reader)
 }
 
-// nextHop is where packets to VTEPs go.
-var nextHop = frame.MAC{2, 0, 0, 0, 0xf0, 2}
+// nextHop is where packets to VTEPs go, and otherHop where those of some flows do where
+// there are two.
+var (
+	nextHop  = frame.MAC{2, 0, 0, 0, 0xf0, 2}
+	otherHop = frame.MAC{2, 0, 0, 0, 0xf0, 3}
+)
+
+// setHops has packets to a VTEP go by two next hops on the underlay's interface.
+func (w *twins) setHops(v forward.VTEPID, maxFrame int) {
+	via := &underlay.Hop{Interface: w.under, From: w.underMAC, To: nextHop}
+	other := &underlay.Hop{Interface: w.under, From: w.underMAC, To: otherHop}
+	w.tables.SetPaths(map[forward.VTEPID]tables.Path{v: {MaxFrame: maxFrame, Via: via, More: []*underlay.Hop{via, other}}})
+}
 
 func (w *twins) setPath(v forward.VTEPID, maxFrame int) {
 	via := &underlay.Hop{Interface: w.under, From: w.underMAC, To: nextHop}

@@ -626,6 +626,34 @@ func TestTwinsLongFrames(t *testing.T) {
 	}
 }
 
+// Flows to a VTEP behind two next hops go by the one that the workers would send them
+// by, and some by either.
+func TestTwinsSpreadFlows(t *testing.T) {
+	for _, n := range []twinNet{twinNet4, twinNet6} {
+		for _, by := range []way{byXDP, byTCX} {
+			t.Run(n.a+" by "+string(by), func(t *testing.T) {
+				underlay := ""
+				if n == twinNet6 {
+					underlay = "udp_checksum = false"
+				}
+				w := newTwinTopology(t, by, n, underlay)
+				a, _ := w.tables.VTEP(netip.MustParseAddr(n.a))
+				w.setHops(a, 9000)
+				w.publish()
+				const flows = 64
+				sent := make(map[frame.MAC]int)
+				for port := range flows {
+					w.meets(twinCase{"", "acc1", with(data4(twinRA, twinH1, 100), 34, 0x40, byte(port)), "to " + n.a})
+					sent[frame.Frame(w.left[0].bytes).Dst()]++
+				}
+				if len(sent) != 2 || sent[nextHop] < flows/8 || sent[otherHop] < flows/8 {
+					t.Errorf("flows by next hop: %v", sent)
+				}
+			})
+		}
+	}
+}
+
 // A station may have become the gateway since it was learned.
 func TestTwinsGatewayWasAStation(t *testing.T) {
 	text := twinNet4.config("")

@@ -112,7 +112,22 @@ type VTEP struct {
 	// them.
 	Via *underlay.Hop
 
+	// More is what flows are spread over where there are several hops, Via among
+	// them; nil where there is one. A hop of more weight is in it more than once.
+	More []*underlay.Hop
+
 	Traffic *counters.Traffic
+}
+
+// HopFor returns the hop of the flow with the outer source port sport; nil: the
+// host's stack sends it. The port is mixed first: the range that ports are of may be
+// narrow. The fast path's programs choose alike (hop_of in gateway/xdp/bpf).
+func (v *VTEP) HopFor(sport uint16) *underlay.Hop {
+	if len(v.More) == 0 {
+		return v.Via
+	}
+	const golden = 0x9e3779b1
+	return v.More[uint32(sport)*golden>>16*uint32(len(v.More))>>16]
 }
 
 // IsGroup reports whether v is a multicast group.

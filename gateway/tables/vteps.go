@@ -75,8 +75,9 @@ func (t *Tables) number(s *forward.Snapshot, a addr) forward.VTEPID {
 
 // Path is what is known of the path to a VTEP.
 type Path struct {
-	MaxFrame int           // the longest inner frame it carries, in bytes; 0: not known
-	Via      *underlay.Hop // nil: the host's stack is to send
+	MaxFrame int             // the longest inner frame it carries, in bytes; 0: not known
+	Via      *underlay.Hop   // nil: the host's stack is to send
+	More     []*underlay.Hop // as forward.VTEP has it
 }
 
 // SetPaths tells forwarding of the paths to VTEPs.
@@ -87,7 +88,8 @@ func (t *Tables) SetPaths(paths map[forward.VTEPID]Path) {
 		s.VTEPs = clone(s.VTEPs)
 		for id, p := range paths {
 			if int(id) < len(s.VTEPs) {
-				s.VTEPs[id].MaxFrame, s.VTEPs[id].Via = p.MaxFrame, p.Via
+				v := &s.VTEPs[id]
+				v.MaxFrame, v.Via, v.More = p.MaxFrame, p.Via, p.More
 			}
 		}
 	})

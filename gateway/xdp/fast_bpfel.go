@@ -42,6 +42,15 @@ type fastFdbBucket struct {
 	}
 }
 
+type fastHop struct {
+	_       structs.HostLayout
+	MacTo   [6]uint8
+	MacFrom [6]uint8
+	Dev     uint32
+	Ifindex uint32
+	Pad     [3]uint32
+}
+
 type fastLink struct {
 	_       structs.HostLayout
 	Mac     uint64
@@ -126,9 +135,11 @@ type fastVtep struct {
 	Sum      uint32
 	Dev      uint32
 	Ifindex  uint32
-	Pad0     uint32
+	FirstHop uint32
 	Addr     [4]uint32
-	Pad      [4]uint32
+	Hops     uint16
+	Pad0     uint16
+	Pad      [3]uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -138,6 +149,7 @@ const (
 	fastMapDevs            = "devs"
 	fastMapDomains         = "domains"
 	fastMapFdb             = "fdb"
+	fastMapHops            = "hops"
 	fastMapInForce         = "in_force"
 	fastMapLinks           = "links"
 	fastMapLoads           = "loads"
@@ -253,6 +265,7 @@ type fastMapSpecs struct {
 	Devs          *ebpf.MapSpec `ebpf:"devs"`
 	Domains       *ebpf.MapSpec `ebpf:"domains"`
 	Fdb           *ebpf.MapSpec `ebpf:"fdb"`
+	Hops          *ebpf.MapSpec `ebpf:"hops"`
 	InForce       *ebpf.MapSpec `ebpf:"in_force"`
 	Links         *ebpf.MapSpec `ebpf:"links"`
 	Loads         *ebpf.MapSpec `ebpf:"loads"`
@@ -324,6 +337,7 @@ type fastMaps struct {
 	Devs          *ebpf.Map `ebpf:"devs"`
 	Domains       *ebpf.Map `ebpf:"domains"`
 	Fdb           *ebpf.Map `ebpf:"fdb"`
+	Hops          *ebpf.Map `ebpf:"hops"`
 	InForce       *ebpf.Map `ebpf:"in_force"`
 	Links         *ebpf.Map `ebpf:"links"`
 	Loads         *ebpf.Map `ebpf:"loads"`
@@ -344,6 +358,7 @@ func (m *fastMaps) Close() error {
 		m.Devs,
 		m.Domains,
 		m.Fdb,
+		m.Hops,
 		m.InForce,
 		m.Links,
 		m.Loads,

@@ -67,6 +67,7 @@ type Plane struct {
 	ports    shared[fastPort]
 	domains  shared[fastDomain]
 	vteps    shared[fastVtep]
+	hops     shared[fastHop]
 	vnis     shared[fastVniBucket]
 	fdb      shared[fastFdbBucket]
 	traffics shared[fastTraffic]
@@ -90,6 +91,10 @@ type Plane struct {
 // Devices that frames are redirected to: ports by number, and then maxUnderlays
 // interfaces of the underlay.
 const maxUnderlays = 64
+
+// hopsPerVTEP is how many hops there is room for, for each VTEP that there is room for:
+// most have one, which takes none of it.
+const hopsPerVTEP = 4
 
 // NewPlane makes the tables of a fast path. Nothing is attached yet. The error wraps
 // os.ErrPermission without CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and ebpf.ErrNotSupported where
@@ -154,6 +159,7 @@ func (p *Plane) size(seed [4]uint64) error {
 	for name, n := range map[string]uint32{
 		fastMapInForce: 1, fastMapLinks: 2 * maxLinks, fastMapLoads: maxLinks, fastMapLost: maxLinks,
 		fastMapPorts: 2 * uint32(s.Ports), fastMapDomains: 2 * uint32(s.Domains), fastMapVteps: 2 * uint32(s.VTEPs),
+		fastMapHops: 2 * hopsPerVTEP * uint32(s.VTEPs),
 		fastMapVnis: 2 * vnis, fastMapFdb: 1 << fdbBits(s.Stations), fastMapRoutes: routes,
 		fastMapTraffics: uint32(p.cpus) * p.perCPU, fastMapVerdictCounts: uint32(p.cpus),
 		fastMapOwn: uint32(s.VRFs) * OwnWords, fastMapSamples: 3 * 64,
@@ -217,7 +223,7 @@ func (p *Plane) makeMaps() error {
 func (p *Plane) shareAll() error {
 	return errors.Join(
 		open(p, &p.inForce, fastMapInForce), open(p, &p.links, fastMapLinks), open(p, &p.ports, fastMapPorts),
-		open(p, &p.domains, fastMapDomains), open(p, &p.vteps, fastMapVteps), open(p, &p.vnis, fastMapVnis),
+		open(p, &p.domains, fastMapDomains), open(p, &p.vteps, fastMapVteps), open(p, &p.hops, fastMapHops), open(p, &p.vnis, fastMapVnis),
 		open(p, &p.fdb, fastMapFdb), open(p, &p.traffics, fastMapTraffics), open(p, &p.verdicts, fastMapVerdictCounts),
 		open(p, &p.loads, fastMapLoads), open(p, &p.own, fastMapOwn), open(p, &p.lost, fastMapLost), open(p, &p.routeMem, fastMapRoutes),
 	)

@@ -57,7 +57,7 @@ func (p *Plane) Publish(v *View) error {
 	p.setOwn(v, true)
 	p.putLinks(v, p.links.half(next))
 	p.putPorts(v, p.ports.half(next))
-	p.putVTEPs(v, p.vteps.half(next))
+	p.putVTEPs(v, p.vteps.half(next), &hopTable{p.hops.half(next), next * uint32(len(p.hops.at)/2), 0})
 	all := p.putDomains(v, p.domains.half(next), p.vnis.half(next))
 	flags := p.inForce.at[0].Flags &^ (controlAllVNIs << next)
 	if all {
@@ -140,21 +140,23 @@ func putVNI(buckets []fastVniBucket, vni, domain uint32) bool {
 	return false
 }
 
-func (p *Plane) putVTEPs(v *View, to []fastVtep) {
+func (p *Plane) putVTEPs(v *View, to []fastVtep, hops *hopTable) {
 	clear(to)
+	clear(hops.at)
 	for i := range v.VTEPs[:min(len(v.VTEPs), len(to))] {
 		t := &v.VTEPs[i]
 		if !t.Addr.IsValid() {
 			continue
 		}
 		is := fastVtep{Flags: vtepLive, Addr: addrWords(t.Addr)}
-		if t.Via != nil && t.MaxFrame > 0 {
+		if t.Via != nil && t.MaxFrame > 0 && hops.room() >= len(t.More) {
 			is.Flags |= vtepHop
 			is.MaxFrame, is.Ifindex = uint16(min(t.MaxFrame, 0xffff)), uint32(t.Via.Interface)
 			p.underlay.putHead(&is, t)
-			if dev, ok := p.devOf(t.Via); ok && t.Target {
+			dev, ok := p.devOf(t.Via)
+			is.Dev = dev
+			if p.putHops(&is, t, hops) && ok && t.Target {
 				is.Flags |= vtepReady
-				is.Dev = dev
 				if t.Frags {
 					is.Flags |= vtepFrags
 				}
@@ -162,6 +164,30 @@ func (p *Plane) putVTEPs(v *View, to []fastVtep) {
 		}
 		to[i] = is
 	}
+}
+
+// hopTable is where hops are put, one VTEP's behind another's.
+type hopTable struct {
+	at    []fastHop
+	first uint32 // number of the first
+	used  int
+}
+
+func (h *hopTable) room() int { return len(h.at) - h.used }
+
+// putHops puts the hops of a VTEP that has several where there is room for them, and
+// reports whether packets can be redirected by each.
+func (p *Plane) putHops(is *fastVtep, v *VTEP, to *hopTable) (all bool) {
+	is.FirstHop, is.Hops = to.first+uint32(to.used), uint16(len(v.More))
+	all = true
+	for i := range v.More {
+		h := &v.More[i]
+		dev, ok := p.devOf(h)
+		all = all && ok
+		to.at[to.used] = fastHop{MacTo: h.To, MacFrom: h.From, Dev: dev, Ifindex: uint32(h.Interface)}
+		to.used++
+	}
+	return all
 }
 
 // devOf returns where in devs a hop's interface is.
@@ -214,6 +240,9 @@ func (p *Plane) wantUnderlays(v *View, want map[uint32]int) {
 	for i := range v.VTEPs {
 		if t := &v.VTEPs[i]; t.Via != nil && t.Target {
 			used[t.Via.Interface] = true
+			for k := range t.More {
+				used[t.More[k].Interface] = true
+			}
 		}
 	}
 	first := uint32(p.sizes.Ports)

@@ -55,7 +55,8 @@ type VTEP struct {
 	Addr     netip.Addr // not valid: there is none
 	MaxFrame int        // longest inner frame, in bytes
 	Via      *Hop       // nil: nothing goes there from here
-	Target   bool       // packets can be redirected there by XDP
+	More     []Hop      // what flows are spread over, Via among them; none where there is one
+	Target   bool       // packets can be redirected there by XDP, by all of its hops
 	Frags    bool       // those in several pieces too
 }
 

@@ -16,6 +16,13 @@ type Route struct {
 	Dev  string // device; "": the one that leads to Via
 	MTU  int    // bytes; 0: the device's
 	Kind string // "" for unicast, "blackhole", "unreachable" or "prohibit"
+	Hops []Hop  // several next hops; Via is none then
+}
+
+// Hop is one of the next hops of a route that has several.
+type Hop struct {
+	Via, Dev string
+	Weight   int // 0: 1
 }
 
 var routeKinds = map[string]int{
@@ -61,6 +68,13 @@ func (n *NS) netlinkRoute(r Route) (*netlink.Route, error) {
 		Type: kind,
 		MTU:  r.MTU,
 	}
+	for _, h := range r.Hops {
+		is, err := n.nexthop(h)
+		if err != nil {
+			return nil, err
+		}
+		nr.MultiPath = append(nr.MultiPath, is)
+	}
 	if r.Via != "" {
 		via, err := netip.ParseAddr(r.Via)
 		if err != nil {
@@ -76,4 +90,16 @@ func (n *NS) netlinkRoute(r Route) (*netlink.Route, error) {
 		nr.LinkIndex = link.Attrs().Index
 	}
 	return nr, nil
+}
+
+func (n *NS) nexthop(h Hop) (*netlink.NexthopInfo, error) {
+	via, err := netip.ParseAddr(h.Via)
+	if err != nil {
+		return nil, err
+	}
+	link, err := n.link(h.Dev)
+	if err != nil {
+		return nil, err
+	}
+	return &netlink.NexthopInfo{LinkIndex: link.Attrs().Index, Gw: via.AsSlice(), Hops: max(h.Weight, 1) - 1}, nil
 }

@@ -162,14 +162,15 @@ INLINE int to_port(struct verdicts *c, __u32 cpu, __u32 direction, const struct 
 /* to_vtep encapsulates a frame. Room for the headers is in front of it. */
 INLINE int to_vtep(struct xdp_md *ctx, struct verdicts *c, __u32 cpu, __u32 direction, const struct verdict *v, __u32 len, __u32 inner)
 {
+	struct hop *h = hop_of(v->to, v->flow.sport);
 	void *p;
 	int r;
 
 	p = (void *)(long)ctx->data;
 	if (p + OUTER_LEN > (void *)(long)ctx->data_end)
 		return XDP_DROP; /* never: there is room now */
-	put_outer(p, v, OUTER_TAG, len, inner);
-	r = redirect(c, direction, v->to->dev);
+	put_outer(p, v, h, OUTER_TAG, len, inner);
+	r = redirect(c, direction, h ? h->dev : v->to->dev);
 	if (r == XDP_REDIRECT) {
 		count_kind(c, direction, KIND_VTEP);
 		count_tx(cpu, OF_VTEP, v->out, 1, len);

@@ -71,15 +71,26 @@ struct vtep {
 	__u32 sum; /* of the IPv4 header, or of the IPv6 pseudo-header, as it is in memory */
 	__u32 dev; /* what it is sent by, in devs */
 	__u32 ifindex;
-	__u32 pad0;
+	__u32 first_hop; /* in hops, of whichever half */
 	__u32 addr[4]; /* an IPv4 one in the first */
-	__u32 pad[4];
+	__u16 hops; /* that flows are spread over; 0: head, dev and ifindex are of the one */
+	__u16 pad0;
+	__u32 pad[3];
 };
 
 #define VTEP_LIVE 1
 #define VTEP_HOP 2   /* where on the link packets go is known */
 #define VTEP_READY 4 /* and they can be redirected there by XDP */
 #define VTEP_FRAGS 8 /* and those in several pieces can */
+
+/* One of the hops of a VTEP that has several: what is in the place of the MACs in head,
+ * of dev and of ifindex. */
+struct hop {
+	__u8 mac_to[6], mac_from[6];
+	__u32 dev;
+	__u32 ifindex;
+	__u32 pad[3]; /* none is in two cache lines */
+};
 
 /* Where VNIs are, by a hash. */
 struct vni_bucket {

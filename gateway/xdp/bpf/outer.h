@@ -22,9 +22,9 @@ const volatile __u32 local_addr[4] = {};
 #define SUM_STEPS 64 /* as much as is summed up: longer frames go up */
 
 /* put_outer writes the headers of a packet at p, which has room for OUTER_LEN, for an
- * inner frame of len bytes. tag is the bytes of the outer tag, inner the sum of the
- * frame's, where sums says so. */
-INLINE void put_outer(void *p, const struct verdict *v, __u32 tag, __u32 len, __u32 inner)
+ * inner frame of len bytes. h is where it goes, 0 where there is no choice, tag is the
+ * bytes of the outer tag, inner the sum of the frame's, where sums says so. */
+INLINE void put_outer(void *p, const struct verdict *v, const struct hop *h, __u32 tag, __u32 len, __u32 inner)
 {
 	void *ip = p + ETH_HLEN + tag, *udp = ip + OUTER_IP;
 	__u32 udp_len = UDP_LEN + VXLAN_LEN + len, sum = 0;
@@ -38,6 +38,8 @@ INLINE void put_outer(void *p, const struct verdict *v, __u32 tag, __u32 len, __
 		__builtin_memcpy(p, head, 70);
 	else
 		__builtin_memcpy(p, head, 74);
+	if (h)
+		__builtin_memcpy(p, h->mac_to, 12);
 	*(__u16 *)udp = bpf_htons(v->flow.sport);
 	*(__u16 *)(udp + 4) = bpf_htons(udp_len);
 	*(__u32 *)(udp + UDP_LEN + 4) = v->domain->vni;

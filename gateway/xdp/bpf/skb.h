@@ -161,10 +161,13 @@ INLINE int write_note(struct note *n, int kind, const struct verdict *v, __u32 h
 	n->reason = v->reason;
 	n->sport = v->flow.sport;
 	n->tos = v->flow.tos;
-	if (kind == TO_VTEP)
-		n->ifindex = v->to->ifindex;
-	else if (kind == TO_PORT)
+	if (kind == TO_VTEP) {
+		struct hop *h = hop_of(v->to, v->flow.sport);
+
+		n->ifindex = h ? h->ifindex : v->to->ifindex;
+	} else if (kind == TO_PORT) {
 		n->ifindex = v->port->ifindex;
+	}
 	if (v->route) {
 		n->vrf = v->vrf;
 		n->dst = v->mac;
@@ -385,7 +388,7 @@ INLINE int encap_skb(struct __sk_buff *skb, const struct note *n)
 		return 0;
 	if (bpf_skb_adjust_room(skb, OUTER_LEN, BPF_ADJ_ROOM_MAC, flags))
 		return 0;
-	put_outer(outer.b, &v, 0, len, 0);
+	put_outer(outer.b, &v, hop_of(v.to, n->sport), 0, len, 0);
 	return !bpf_skb_store_bytes(skb, 0, outer.b, OUTER_LEN + ETH_HLEN, 0);
 }
 

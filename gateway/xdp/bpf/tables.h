@@ -33,6 +33,7 @@ SHARED(links, struct link);          /* two halves */
 SHARED(ports, struct port);          /* two halves */
 SHARED(domains, struct domain);      /* two halves */
 SHARED(vteps, struct vtep);          /* two halves */
+SHARED(hops, struct hop);            /* two halves */
 SHARED(vnis, struct vni_bucket);     /* two halves */
 SHARED(fdb, struct fdb_bucket);
 SHARED(routes, struct route);
@@ -81,6 +82,18 @@ INLINE struct vtep *vtep_of(__u32 half, __u32 n)
 	__u32 i = half * max_vteps + n;
 
 	return n < max_vteps ? bpf_map_lookup_elem(&vteps, &i) : 0;
+}
+
+/* hop_of returns the hop of a flow, 0 where there is no choice. It is VTEP.HopFor of
+ * gateway/forward. */
+INLINE struct hop *hop_of(const struct vtep *vt, __u16 sport)
+{
+	__u32 i;
+
+	if (vt->hops <= 1)
+		return 0;
+	i = vt->first_hop + ((sport * 0x9e3779b1u >> 16) * vt->hops >> 16);
+	return bpf_map_lookup_elem(&hops, &i);
 }
 
 /* differs is 1 where a and b differ and 0 where not, without a branch: which way of a

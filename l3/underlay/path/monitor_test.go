@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -346,7 +347,7 @@ func TestPathIsTheRoutes(t *testing.T) {
 				want.Link, want.LinkIndex, want.Plain = "und0", index, true
 				got, err := m.Path(dst, src)
 				got.MAC = frame.MAC{} // has a test of its own
-				if err != nil || got != want {
+				if err != nil || !reflect.DeepEqual(got, want) {
 					t.Errorf("path to %v: %+v, %v, want %+v", dst, got, err, want)
 				}
 			}

@@ -55,13 +55,8 @@ type Neighbour struct {
 	Addr      netip.Addr
 }
 
-// NextHop returns who a packet to dst is handed to first.
-func (p Path) NextHop(dst netip.Addr) Neighbour {
-	if p.Via.IsValid() {
-		dst = p.Via
-	}
-	return Neighbour{p.LinkIndex, dst}
-}
+// PathHop returns the next hop that the kernel has chosen.
+func (p Path) PathHop() PathHop { return PathHop{p.Via, p.MAC, p.Link, p.LinkIndex} }
 
 // VLAN is which VLAN of which parent a sub-interface carries. The zero VLAN is
 // that of any other device, and of one whose parent is in another namespace.
@@ -74,11 +69,16 @@ type VLAN struct {
 type Path struct {
 	// MTU is the longest IP packet the path carries, in bytes: that of the
 	// route or what path MTU discovery has learned, and never more than the
-	// device's.
+	// device's; the least of those of Hops.
 	MTU       int
 	Via       netip.Addr // next hop; the zero Addr when the destination is on the link
 	MAC       frame.MAC  // of the next hop; zero while the kernel has not resolved it
 	Plain     bool       // packets go out as they are, without a tunnel or label of the route's own
 	Link      string
 	LinkIndex int
+
+	// Hops are the usable next hops of a route that has several of them, for flows
+	// to be spread over evenly: one of twice the weight is there twice. There are at
+	// most 16, and none where there is nothing to choose from.
+	Hops []PathHop
 }

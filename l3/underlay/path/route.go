@@ -3,6 +3,7 @@ package path
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // Path asks the kernel how packets from src to dst leave the host. src may be
-// the zero Addr: then the kernel chooses. Of several equal routes the answer
-// is one; to an address of the host itself it is the loopback device.
+// the zero Addr: then the kernel chooses. Of a route with several next hops the
+// answer has one, and those that can be used as Hops; to an address of the host
+// itself it is the loopback device.
 //
 // The error says why there is no path, in words for an operator, and wraps
 // unix.ENETUNREACH when there is no route.
@@ -37,7 +39,11 @@ func (m *Monitor) Path(dst, src netip.Addr) (Path, error) {
 	if len(routes) == 0 {
 		return Path{}, m.explain(dst, src, unix.ENETUNREACH)
 	}
-	return m.describe(dst, &routes[0])
+	p, err := m.describe(dst, &routes[0])
+	if err == nil {
+		m.spread(&p, dst, opts)
+	}
+	return p, err
 }
 
 // explain puts what the kernel says of a route into words.
@@ -70,26 +76,19 @@ func (m *Monitor) describe(dst netip.Addr, r *netlink.Route) (Path, error) {
 	if err != nil {
 		return Path{}, fmt.Errorf("path to %v: %w", dst, err)
 	}
-	p := Path{MTU: link.MTU, Via: nextHop(r), Link: link.Name, LinkIndex: link.Index}
+	h := m.resolve(dst, link, nextHop(r.Gw, r.Via))
+	p := Path{MTU: link.MTU, Via: h.Via, MAC: h.MAC, Link: h.Link, LinkIndex: h.LinkIndex}
 	p.Plain = r.Type == unix.RTN_UNICAST && r.Encap == nil && r.NewDst == nil
 	if r.MTU > 0 {
 		p.MTU = min(p.MTU, r.MTU)
 	}
-	hop := p.Via
-	if !hop.IsValid() {
-		hop = dst
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	p.MAC = m.state.neighbours[neighbour{p.LinkIndex, hop}].mac
 	return p, nil
 }
 
 // nextHop reads RTA_GATEWAY or, for an IPv6 router of an IPv4 route (RFC 8950),
 // RTA_VIA.
-func nextHop(r *netlink.Route) netip.Addr {
-	ip := r.Gw
-	if via, ok := r.Via.(*netlink.Via); ok {
+func nextHop(ip net.IP, other netlink.Destination) netip.Addr {
+	if via, ok := other.(*netlink.Via); ok {
 		ip = via.Addr
 	}
 	hop, _ := netip.AddrFromSlice(ip)
