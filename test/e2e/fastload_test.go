@@ -75,8 +75,8 @@ func (f *flow) pace(ctx context.Context, rate float64) (sent int, err error) {
 	if f.gen != nil {
 		return f.gen.Pace(ctx, rate, time.Hour)
 	}
-	// No more at once than there is room for where an XDP program is at the far end.
-	const atOnce = 100
+	// A sender that is late does not make up for it so fast that mode auto would have XDP.
+	const atOnce = 15
 	for start := time.Now(); ctx.Err() == nil; time.Sleep(time.Millisecond) {
 		due := int(rate*time.Since(start).Seconds()) - sent
 		all := f.make(f.sent+sent, min(due, atOnce))

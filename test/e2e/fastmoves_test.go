@@ -30,13 +30,16 @@ func (p *places) note(t testing.TB, ns *netns.NS, dev string, to frame.MAC) {
 		if len(in) < 46 || in.Dst() != to {
 			return false
 		}
-		n := binary.BigEndian.Uint32(in[42:]) - firstNumber
+		n := flowNumber(f)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.at[n] = append(p.at[n], where)
 		return false
 	}))
 }
+
+// flowNumber returns the number of a frame of a flow, bare or encapsulated.
+func flowNumber(f []byte) uint32 { return binary.BigEndian.Uint32(inner(f)[42:]) - firstNumber }
 
 func (p *places) total() (n int) {
 	p.mu.Lock()
