@@ -26,11 +26,16 @@ type standIn struct {
 	mu    sync.Mutex
 	runs  *config.Config
 	fails error
+
+	during func() // a reload
 }
 
 func (s *standIn) Reload(next *config.Config) (config.Changes, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.during != nil {
+		s.during()
+	}
 	if s.fails != nil {
 		return config.Changes{}, s.fails
 	}
@@ -256,6 +261,32 @@ func TestKilledUnconfirmed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// At the moment of the change itself, too, a start would begin with what is confirmed.
+func TestKeptBeforeTheChange(t *testing.T) {
+	bubble(t, func(b *bed) {
+		moments := 0
+		b.gw.during = func() {
+			moments++
+			begin, err := Begin(b.file, b.dir)
+			if err != nil || begin.Config.VNIs[0].Name != "one" {
+				t.Errorf("moment %d: %+v, %v", moments, begin, err)
+			}
+			// Begin notes what it passes over; here it was only asked.
+			if err := b.store.save(&held{refused: digestOf([]byte(configOf("two"))), text: []byte(configOf("one"))}); err != nil {
+				t.Error(err)
+			}
+		}
+		b.try("two", minute)
+		b.try("three", minute)
+		pass(minute)
+		if moments != 3 {
+			t.Errorf("%d moments", moments)
+		}
+		b.is("one", rolledBack, 1)
+		b.gw.during = nil
+	})
 }
 
 // One that waits can be replaced by another that has a time, and by nothing else; all

@@ -98,12 +98,7 @@ func reloadsUnderLoad(t *testing.T, mode string) {
 	text, err := os.ReadFile(file)
 	must(t, err)
 	tail = string(text[len(runs.String()):]) // with [api], as start wrote it
-	b.fromHost("h1", packet.Numbered(frame.Broadcast, h1MAC, 1))
-	b.fromPeer(outerFrom(vtepA, packet.Numbered(frame.Broadcast, ra1MAC, 2)))
-	eventually(t, "both are known", func() bool {
-		known := b.macs()
-		return known["1000 "+h1MAC.String()] != "" && known["1000 "+ra1MAC.String()] != ""
-	})
+	b.learnBothOf(vni)
 
 	in, out := counted(h1MAC, ra1MAC, length), counted(ra1MAC, h1MAC, length)
 	flows := []*flow{
