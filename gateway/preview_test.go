@@ -158,6 +158,7 @@ var rows = []row{
 	{"VNIs.AllowedVTEPs", "vlan = 30", "vlan = 30\nallowed_vteps = [\"192.0.2.7\"]", []string{"vni 3000: allowed_vteps anyone -> 192.0.2.7: frames of other VTEPs than these are dropped (vtep_not_allowed), and the 0 MACs are flushed that such have"}, true, "", 0},
 	{"VNIs.SuppressARP", "vlan = 10", "vlan = 10\nsuppress_arp = true", []string{"vni 1000: suppress_arp off -> on: ARP and ND requests for neighbours that become known are answered: nothing is interrupted"}, false, "", 0},
 	{"VNIs.SuppressARP", "suppress_arp = true", "", []string{"vni 2000: suppress_arp on -> off: its 0 neighbours are forgotten, and ARP and ND requests are flooded: nothing is interrupted"}, false, "", 0},
+	{"VNIs.ClampMSS", "vlan = 10", "vlan = 10\nclamp_mss = true", []string{"vni 1000: clamp_mss off -> on: it holds for TCP connections that open from now on: nothing is interrupted"}, false, "", 0},
 	{"VNIs.VRF", "vlan = 20", "vlan = 20\nvrf = \"red\"\ngateway = [\"10.1.2.1/24\"]", []string{`vni 2000: vrf +"red", gateway 10.1.2.1/24: it is routed: nothing is interrupted`}, false, "", 0},
 	{"VNIs.VRF", "vrf = \"red\"\ngateway = [\"10.1.2", "vrf = \"blue\"\ngateway = [\"10.1.2", []string{`vni 2000: vrf "red" -> "blue": what it routes goes by the routes of the other one`}, true, routedBoth, 0},
 	{"VNIs.VRF", "vrf = \"red\"\ngateway = [\"10.1.2.1/24\"]\n", "", []string{`vni 2000: vrf -"red": it is routed no more: what it routes is interrupted`}, true, routedBoth, 0},

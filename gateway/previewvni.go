@@ -77,6 +77,9 @@ var vniFields = []field[config.VNI]{
 		}
 		return e
 	}},
+	{"ClampMSS", func(_ *preview, old, new *config.VNI) effect {
+		return effect{change: "clamp_mss " + onOff(old.ClampMSS, new.ClampMSS), then: "it holds for TCP connections that open from now on: " + nothing}
+	}},
 	{"VRF", func(_ *preview, old, new *config.VNI) effect {
 		switch {
 		case old.VRF == "":

@@ -32,6 +32,7 @@ var parts = [][]string{
 	{"flood = [\"192.0.2.34\"]\n", "flood = [\"192.0.2.34\", \"192.0.2.50\"]\n", "flood = [\"192.0.2.66\", \"192.0.2.34\"]\n"},
 	{"", "allowed_vteps = [\"192.0.2.0/24\"]\n", "allowed_vteps = [\"192.0.2.34\"]\n"},
 	{"", "suppress_arp = true\n"},
+	{"", "clamp_mss = true\n"},
 	{"", "learning = false\n"},
 	{"", "vrf = \"red\"\ngateway = [\"10.1.1.1/24\", \"2001:db8:1::1/64\"]\n"},
 
