@@ -279,7 +279,7 @@ func TestLoad(t *testing.T) {
 		{"directory", dir, ": is a directory: name the file inside it"},
 		{"empty", write("empty", ""), ": the file is empty: it needs at least [underlay] address; `vxgw sample` prints a commented one"},
 		{"comments only", write("comments", "# nothing\n\n"), ": the file is empty: it needs at least [underlay] address; `vxgw sample` prints a commented one"},
-		{"huge", write("huge", strings.Repeat("#", maxFile+1)), ": larger than 2097152 bytes: this is not a configuration of vxgw"},
+		{"huge", write("huge", strings.Repeat("#", MaxFile+1)), ": larger than 2097152 bytes: this is not a configuration of vxgw"},
 		{"syntax", write("syntax", "[underlay]\naddress = 192.0.2.1\n"), ":2:11: not valid TOML: Invalid float value: \"192.0.2.1\": write text and addresses in \"double quotes\""},
 	}
 	for _, tt := range tests {
