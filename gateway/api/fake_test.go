@@ -10,11 +10,14 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"vxgw/gateway/events"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,6 +38,15 @@ type fake struct {
 	datapath []DatapathRow
 
 	asked atomic.Pointer[ExplainRequest]
+
+	log     *events.Log
+	logOnce sync.Once
+}
+
+// Events keeps a hundred.
+func (f *fake) Events() *events.Log {
+	f.logOnce.Do(func() { f.log = events.NewLog(100, 1000) })
+	return f.log
 }
 
 func (f *fake) Name() string               { return "edge-1 <b>" }
