@@ -90,7 +90,9 @@ func TestEvents(t *testing.T) {
 
 		g.Host.SetCarrier("e2", false)
 		got := l.hear()
-		down := slices.IndexFunc(got, func(s string) bool { return strings.HasPrefix(s, "port_down vni 1000 port e2 state down reason e2 has no carrier") })
+		down := slices.IndexFunc(got, func(s string) bool {
+			return strings.HasPrefix(s, "port_down vni 1000 port e2 state down reason e2 has no carrier")
+		})
 		if gone := "mac_gone vni 1000 mac " + fabric.H2.String() + " cause flushed"; down < 0 || !slices.Contains(got, gone) {
 			t.Errorf("of a lost carrier: %q", got)
 		}

@@ -21,6 +21,18 @@ type Reloaded struct {
 // names every mistake, and the gateway runs on with the configuration it had.
 var ErrInvalid = errors.New("the configuration is not valid")
 
+func (s *Server) reloadRoutes() []route {
+	if s.opts.Reload == nil {
+		return nil
+	}
+	return []route{{
+		method: http.MethodPost, path: "/v1/reload", on: onSocket, writes: true, handler: s.reload,
+		summary: "apply the configuration file again, only what changed",
+		detail:  "A file that is not valid changes nothing: the answer is 422 and names every mistake.",
+		answers: Reloaded{},
+	}}
+}
+
 // reload applies the configuration file again.
 func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
 	done, err := s.opts.Reload()
@@ -32,8 +44,7 @@ func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusInternalServerError, "%v", err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(done)
+	writeJSONTo(w, done)
 }
 
 // Reload has the gateway apply its configuration file again. The error wraps
