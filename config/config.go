@@ -151,6 +151,9 @@ type RouteHop struct {
 type API struct {
 	Socket string
 	HTTP   string // "": off
+
+	ReadGroup string   // the group that may ask at Socket and change nothing; "": none
+	HTTPHosts []string // further names that HTTP may be asked by
 }
 
 // Log is how the gateway speaks.

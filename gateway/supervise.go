@@ -34,6 +34,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	tasks.Go(func() { g.probePaths(ctx) })
 	tasks.Go(func() { g.router.run(ctx) })
 	tasks.Go(func() { g.fast.run(ctx) })
+	tasks.Go(func() { g.watch.run(ctx) })
 	defer tasks.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()
@@ -72,6 +73,7 @@ func (g *Gateway) everySecond(ticks int) {
 		}
 	}
 	g.noticeLosses()
+	g.noticeDrops()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()

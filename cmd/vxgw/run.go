@@ -103,7 +103,8 @@ func run(ctx context.Context, begin *commit.Beginning, log *slog.Logger, level *
 	})
 	defer again.Close()
 	server := api.New(gw, api.Options{
-		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log, Commit: again,
+		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, ReadGroup: cfg.API.ReadGroup, HTTPHosts: cfg.API.HTTPHosts,
+		Version: version, Revision: revision, Log: log, Commit: again,
 	})
 	eg, working := errgroup.WithContext(ctx)
 	ready := make(chan struct{})
