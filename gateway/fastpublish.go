@@ -43,7 +43,7 @@ func (f *fast) publish() {
 	}
 	f.published = s
 	if err := f.plane.Publish(v); err != nil {
-		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
+		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err, "mend", "if it is said again: systemctl restart vxgw, which loses nothing")
 	}
 }
 
