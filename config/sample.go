@@ -24,6 +24,7 @@ address = "192.0.2.1"
 #udp_checksum = false
 #source_ports = "49152-65535"
 #reserved_bits = "ignore"
+#pmtu_probe = true
 #bypass = true
 
 [datapath]
@@ -42,6 +43,7 @@ flood = ["192.0.2.2", "192.0.2.3"]
 #mac_limit = 65536
 #allowed_vteps = ["192.0.2.0/24"]
 #suppress_arp = false
+#clamp_mss = false
 #vrf = "red"
 #gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
 #dhcp_servers = ["10.9.9.9"]

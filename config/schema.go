@@ -84,6 +84,7 @@ var underlayTable = &table{name: "underlay", doc: "The IP network between the VT
 	{name: "udp_checksum", kind: boolean(), restart: true, doc: "outer UDP checksum; default: false on IPv4, true on IPv6, where false also accepts zero"},
 	{name: "source_ports", kind: text(wantPorts, portRange), def: "49152-65535", restart: true, doc: "outer source ports, one for each flow"},
 	{name: "reserved_bits", kind: choice("ignore", "strict"), def: "ignore", restart: true, doc: "\"strict\": drop VXLAN headers with reserved bits set"},
+	{name: "pmtu_probe", kind: boolean(), def: true, restart: true, doc: "find out by ICMP echo how much the path to each VTEP carries (RFC 8899), where no router says so"},
 	{name: "bypass", kind: boolean(), def: true, restart: true, doc: "VXLAN packets go past the host's IP stack and its firewall where they can, which is faster; false: never"},
 }}
 
@@ -104,6 +105,7 @@ var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on
 	{name: "mac_limit", kind: integer(1, maxMACs), def: int64(65536), doc: "MAC addresses of this VNI"},
 	{name: "allowed_vteps", kind: listOf(text(wantPrefix, sourcePrefix)), doc: "who may send to this VNI; default: `flood` where it is set and there is no `group`, else anyone"},
 	{name: "suppress_arp", kind: boolean(), def: false, doc: "answer ARP and ND for known neighbours instead of flooding"},
+	{name: "clamp_mss", kind: boolean(), def: false, doc: "lower the MSS that hosts announce when they open TCP connections to what the path to the VTEP carries"},
 	{name: "vrf", kind: text("the name of a [[vrf]]", label(1)), doc: "with `gateway`: route this VNI, in this [[vrf]]"},
 	{name: "gateway", kind: listOf(text(wantGateway, gatewayPrefix)), doc: "addresses of the gateway in this VNI, with the length of their subnets"},
 	{name: "dhcp_servers", kind: listOf(text(wantServer, serverAddress)), doc: "DHCP of the hosts is relayed to these, by the routes of `vrf`, and flooded no more"},
