@@ -95,6 +95,7 @@ func (b *builder) readUnderlay(s section) {
 	u.DF = get[bool](s, "df")
 	u.SourcePorts = get[PortRange](s, "source_ports")
 	u.Strict = get[string](s, "reserved_bits") == "strict"
+	u.ProbePMTU = get[bool](s, "pmtu_probe")
 	u.Bypass = get[bool](s, "bypass")
 
 	// RFC 7348 section 4: zero on IPv4 is usual. RFC 8200 section 8.1: IPv6
@@ -115,7 +116,10 @@ func (b *builder) datapath(s section) {
 }
 
 func (b *builder) api(s section) {
-	b.cfg.API = API{Socket: get[string](s, "socket"), HTTP: get[string](s, "http")}
+	b.cfg.API = API{Socket: get[string](s, "socket"), HTTP: get[string](s, "http"), ReadGroup: get[string](s, "read_group")}
+	for _, e := range s.vals["http_hosts"].elems {
+		b.cfg.API.HTTPHosts = append(b.cfg.API.HTTPHosts, e.val.(string))
+	}
 }
 
 func (b *builder) log(s section) {

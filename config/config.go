@@ -47,6 +47,7 @@ type Underlay struct {
 	ZeroChecksum6 bool // IPv6: udp_checksum = false was written out, so zero is sent and accepted (RFC 6935)
 	SourcePorts   PortRange
 	Strict        bool // reserved_bits = "strict"
+	ProbePMTU     bool // find out by probes what paths to VTEPs carry
 	Bypass        bool // send and receive past the host's IP stack where that can be done
 }
 
@@ -150,6 +151,9 @@ type RouteHop struct {
 type API struct {
 	Socket string
 	HTTP   string // "": off
+
+	ReadGroup string   // the group that may ask at Socket and change nothing; "": none
+	HTTPHosts []string // further names that HTTP may be asked by
 }
 
 // Log is how the gateway speaks.

@@ -24,6 +24,7 @@ address = "192.0.2.1"
 #udp_checksum = false
 #source_ports = "49152-65535"
 #reserved_bits = "ignore"
+#pmtu_probe = true
 #bypass = true
 
 [datapath]
@@ -93,7 +94,9 @@ vlan = 10
 
 [api]
 #socket = "/run/vxgw/control.sock"
+#read_group = "vxgw-ro"
 #http = "127.0.0.1:9279"
+#http_hosts = ["edge-1.example.net"]
 
 [log]
 #level = "info"

@@ -12,6 +12,8 @@ const (
 const (
 	defaultMACs = 1 << 20
 	defaultHTTP = "127.0.0.1:9279"
+
+	defaultReadGroup = "vxgw-ro"
 )
 
 // table is one table of the file format.
@@ -84,6 +86,7 @@ var underlayTable = &table{name: "underlay", doc: "The IP network between the VT
 	{name: "udp_checksum", kind: boolean(), restart: true, doc: "outer UDP checksum; default: false on IPv4, true on IPv6, where false also accepts zero"},
 	{name: "source_ports", kind: text(wantPorts, portRange), def: "49152-65535", restart: true, doc: "outer source ports, one for each flow"},
 	{name: "reserved_bits", kind: choice("ignore", "strict"), def: "ignore", restart: true, doc: "\"strict\": drop VXLAN headers with reserved bits set"},
+	{name: "pmtu_probe", kind: boolean(), def: true, restart: true, doc: "find out by ICMP echo how much the path to each VTEP carries (RFC 8899), where no router says so"},
 	{name: "bypass", kind: boolean(), def: true, restart: true, doc: "VXLAN packets go past the host's IP stack and its firewall where they can, which is faster; false: never"},
 }}
 
@@ -142,8 +145,10 @@ var routeTable = &table{name: "route", array: true, doc: "A static route of the 
 }}
 
 var apiTable = &table{name: "api", doc: "Where the gateway can be asked.", keys: []key{
-	{name: "socket", kind: text("an absolute path", socketPath), def: "/run/vxgw/control.sock", restart: true, doc: "control API and command line; mode 0660, group vxgw"},
+	{name: "socket", kind: text("an absolute path", socketPath), def: "/run/vxgw/control.sock", restart: true, doc: "control API and command line; mode 0660, group vxgw, or 0666 where `read_group` exists: who connects is checked"},
+	{name: "read_group", kind: text(wantGroupName, groupName), def: defaultReadGroup, restart: true, doc: "whose members may ask there and change nothing, if there is such a group; \"\": nobody may only ask"},
 	{name: "http", kind: text(wantHTTP, httpAddress), def: defaultHTTP, restart: true, doc: "metrics and dashboard, read-only; \"\": off"},
+	{name: "http_hosts", kind: listOf(text(wantHostName, httpHost)), restart: true, doc: "names that `http` may be asked by, beside addresses, localhost, the host name and [gateway] name"},
 }}
 
 var logTable = &table{name: "log", doc: "What the gateway tells.", keys: []key{

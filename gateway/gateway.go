@@ -31,6 +31,8 @@ type Gateway struct {
 	kick          chan struct{} // look again; see nudge
 	paths         paths
 	pathMTUs      pathMTUs
+	probes        probes
+	watch         watch
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
 	ipsec  atomic.Bool                   // the host has IPsec policies
@@ -72,6 +74,7 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		g.fast.close()
 		return nil, err
 	}
+	g.watch = newWatch(g)
 	g.router = newRouter(g)
 	g.cfg.Store(cfg)
 	g.trouble.log = log

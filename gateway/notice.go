@@ -7,6 +7,7 @@ import "vxgw/gateway/forward"
 type notices struct {
 	overflow [forward.NumDirections]notice
 	refused  [numRefusals]notice
+	drops    [forward.NumDirections][forward.NumReasons]notice
 }
 
 // notice is a counter that is told of when it has grown, once in alertEvery

@@ -258,6 +258,7 @@ func (g *Gateway) setCondition(p *portState, is condition) {
 	if p.condition != is {
 		p.condition = is
 		p.changes++
+		g.watch.port(p)
 	}
 	notShown, due := p.due(g.edges.Clock())
 	if !due {

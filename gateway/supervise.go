@@ -31,8 +31,10 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	g.fast.begin()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { g.followPaths(ctx) })
+	tasks.Go(func() { g.probePaths(ctx) })
 	tasks.Go(func() { g.router.run(ctx) })
 	tasks.Go(func() { g.fast.run(ctx) })
+	tasks.Go(func() { g.watch.run(ctx) })
 	defer tasks.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()
@@ -71,6 +73,7 @@ func (g *Gateway) everySecond(ticks int) {
 		}
 	}
 	g.noticeLosses()
+	g.noticeDrops()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()

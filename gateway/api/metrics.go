@@ -29,10 +29,15 @@ var (
 	vtepTxPacketsDesc = desc("vtep_tx_packets_total", "VXLAN packets sent to the remote VTEP.", "vtep")
 	vtepRxBytesDesc   = desc("vtep_rx_bytes_total", "Bytes of the inner frames from the remote VTEP.", "vtep")
 	vtepTxBytesDesc   = desc("vtep_tx_bytes_total", "Bytes of the inner frames sent to the remote VTEP.", "vtep")
+	vtepMTUDesc       = desc("vtep_path_mtu_bytes", "Longest outer IP packet that the path to the remote VTEP carries; absent if that is not known.", "vtep")
+	vtepShrunkDesc    = desc("vtep_path_mtu_shrunk_total", "How often the path to the remote VTEP came to carry less.", "vtep")
 	vtepSeenDesc      = desc("vtep_last_seen_timestamp_seconds", "When the remote VTEP was last heard, in seconds since 1970; absent if never.", "vtep")
 
 	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
 	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same.", "reason")
+	streamsDesc  = desc("event_streams", "Clients that listen to events.")
+	resyncsDesc  = desc("event_resyncs_total", "Times that a listener to events had to be told that it missed some.")
+	lostDesc     = desc("event_lost_total", "Changes that came faster than they could be told of.")
 	buildDesc    = desc("build_info", "The program that runs; always 1.", "version", "revision", "goversion")
 )
 
@@ -43,6 +48,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // collector asks a Source at each scrape; it keeps nothing between them.
 type collector struct {
 	src               Source
+	server            *Server // nil: nothing is told of it
 	version, revision string
 }
 
@@ -50,7 +56,7 @@ type collector struct {
 func (s *Server) registry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
-		collector{src: s.src, version: s.opts.Version, revision: s.opts.Revision},
+		collector{src: s.src, server: s, version: s.opts.Version, revision: s.opts.Revision},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -61,9 +67,10 @@ func (s *Server) registry() *prometheus.Registry {
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, suppressedDesc,
-		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepSeenDesc,
+		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepMTUDesc, vtepShrunkDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
+		streamsDesc, resyncsDesc, lostDesc,
 	} {
 		ch <- d
 	}
@@ -97,6 +104,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, r := range c.src.LearnRefused() {
 		m.counter(refusedDesc, r.Count, r.Reason)
+	}
+	if s := c.server; s != nil {
+		m.gauge(streamsDesc, float64(len(s.streams[0])+len(s.streams[1])))
+		m.counter(resyncsDesc, s.resyncs.Load())
+		m.counter(lostDesc, c.src.Events().Lost())
 	}
 	m.gauge(buildDesc, 1, c.version, c.revision, runtime.Version())
 }
@@ -134,6 +146,10 @@ func (m metrics) vtep(v VTEPRow) {
 	m.counter(vtepTxPacketsDesc, v.TxPackets, v.Address)
 	m.counter(vtepRxBytesDesc, v.RxBytes, v.Address)
 	m.counter(vtepTxBytesDesc, v.TxBytes, v.Address)
+	m.counter(vtepShrunkDesc, v.PathShrunk, v.Address)
+	if v.PathMTU > 0 {
+		m.gauge(vtepMTUDesc, float64(v.PathMTU), v.Address)
+	}
 	if v.LastSeen != nil {
 		m.gauge(vtepSeenDesc, float64(v.LastSeen.Unix()), v.Address)
 	}

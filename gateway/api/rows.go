@@ -6,6 +6,8 @@ package api
 import (
 	"iter"
 	"time"
+
+	"vxgw/gateway/events"
 )
 
 // The states of a port.
@@ -62,6 +64,15 @@ type VTEPRow struct {
 	TxBytes   uint64     `json:"tx_bytes"`
 	LastSeen  *time.Time `json:"last_seen"` // null: never heard of
 	MTU       int        `json:"mtu,omitempty"`
+
+	// PathMTU is the longest outer IP packet, in bytes, that the path carries, and
+	// PathMTUFrom who says so: "route", "router" (by ICMP) or "probe". PathProbe is how
+	// far probes are: "trying", "asking", "searching", "complete", or "unknown" where
+	// the VTEP answers none. PathShrunk counts how often the path became narrower.
+	PathMTU     int    `json:"path_mtu,omitempty"`
+	PathMTUFrom string `json:"path_mtu_from,omitempty"`
+	PathProbe   string `json:"path_probe,omitempty"`
+	PathShrunk  uint64 `json:"path_mtu_shrunk,omitempty"`
 }
 
 // Origins. What was learned from traffic ages; what has another origin stays
@@ -70,6 +81,7 @@ const (
 	OriginLearned = "learned"
 	OriginStatic  = "static"
 	OriginGateway = "gateway" // this gateway's own
+	OriginGroup   = "group"   // of a VTEP that is a multicast group
 )
 
 // MACRow is one FDB entry: behind Port or behind VTEP.
@@ -98,6 +110,8 @@ type NeighbourRow struct {
 	MAC     string `json:"mac"`
 	State   string `json:"state"`
 	Origin  string `json:"origin"`
+	Port    string `json:"port,omitempty"` // the access port that the MAC is behind
+	VTEP    string `json:"vtep,omitempty"` // or the VTEP
 }
 
 // RouteRow is one next hop of a route of a VRF: in VNI, and by Via unless it is
@@ -192,6 +206,8 @@ type Source interface {
 	Drops() []DropRow
 	Datapath() []DatapathRow
 	LearnRefused() []RefusedRow
+	// Events returns the log of what happens.
+	Events() *events.Log
 	// Explain returns an error, for the user, when the request itself makes
 	// no sense: an unknown port, no frame.
 	Explain(ExplainRequest) (Explanation, error)

@@ -170,7 +170,7 @@ func (g *gateway) reloads(text string) {
 	must(g.t, err)
 	tail := string(was[strings.LastIndex(string(was), "\n[api]\n"):])
 	must(g.t, os.WriteFile(file, []byte(text+tail), 0o644))
-	_, err = g.client.Reload(context.Background())
+	_, err = g.client.Reload(context.Background(), 0)
 	must(g.t, err)
 }
 
