@@ -43,6 +43,7 @@ type fast struct {
 	unsettled bool              // there is news of interfaces
 	again     time.Time         // every interface is looked at
 	seen      uint64            // frames at the last look
+	seenAt    time.Time         // of that
 
 	unpinned string        // why the fast path ends with this process; "": it does not
 	heritage *xdp.Heritage // of a gateway that was here before; nil: there is none
