@@ -71,6 +71,7 @@ func (g *Gateway) everySecond(ticks int) {
 		}
 	}
 	g.noticeLosses()
+	g.captures.CollectDrops()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()
@@ -96,6 +97,7 @@ func (g *Gateway) reconcile() {
 func (g *Gateway) closeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.captures.Close()
 	g.fast.close()
 	g.closePorts(g.ports)
 	g.closeUplink()

@@ -43,6 +43,7 @@ func (s *Server) controlHandler() http.Handler {
 		mux.Handle("/v1/reload", only(http.MethodPost, s.reload))
 		known = append(known, "POST /v1/reload")
 	}
+	known = append(known, s.handleCapture(mux)...)
 	mux.HandleFunc("/", unknownPath(known))
 	return mux
 }
