@@ -71,6 +71,11 @@ func (b *blocks) copy() error {
 			return err
 		}
 		b.look(block)
+		if b.out.Buffered() > 0 && b.out.Available() < len(block) {
+			if err := b.flush(); err != nil { // never in the middle of a block
+				return err
+			}
+		}
 		b.size += int64(len(block))
 		b.ends = append(b.ends, b.size)
 		if _, err := b.out.Write(block); err != nil {

@@ -137,8 +137,8 @@ func (s *Session) end() {
 	for id := range s.ifs {
 		c := &s.ifs[id]
 		lost := c.dropped
-		if s.first(id) {
-			lost += s.hub.lostAt(c.place) - c.base
+		if all := s.hub.lostAt(c.place); s.first(id) && all > c.base {
+			lost += all - c.base
 		}
 		_ = s.file.WriteInterfaceStats(id, pcapgo.NgInterfaceStatistics{
 			LastUpdate: now, StartTime: s.began, EndTime: now, PacketsReceived: c.taken + lost - c.dropped, PacketsDropped: lost,
