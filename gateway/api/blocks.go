@@ -38,10 +38,11 @@ type blocks struct {
 	frames uint64
 	drops  map[uint32]uint64 // by interface
 
-	out  *bufio.Writer
-	file cutter  // to, where that can be cut; nil: it cannot
-	size int64   // bytes of whole blocks that were given to out
-	ends []int64 // of blocks that may not be in the file yet
+	out     *bufio.Writer
+	file    cutter  // to, where that can be cut; nil: it cannot
+	size    int64   // bytes of whole blocks that were given to out
+	written int64   // of those, bytes that are in the file
+	ends    []int64 // of blocks that may not be there yet
 }
 
 func (b *blocks) dropped() (n uint64) {
@@ -93,7 +94,7 @@ func (b *blocks) flush() error {
 	if err := b.out.Flush(); err != nil {
 		return b.broken(err)
 	}
-	b.ends = b.ends[:0]
+	b.written, b.ends = b.size, b.ends[:0]
 	return nil
 }
 
@@ -111,10 +112,7 @@ func (b *blocks) broken(err error) error {
 
 // endBefore returns where the last whole block ends in a file of so many bytes.
 func (b *blocks) endBefore(size int64) int64 {
-	whole := int64(0)
-	if len(b.ends) > 0 {
-		whole = b.ends[0] // at least what was flushed before
-	}
+	whole := b.written
 	for _, end := range b.ends {
 		if end <= size {
 			whole = end

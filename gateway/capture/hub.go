@@ -16,7 +16,7 @@ const (
 	// ringBytes is how much memory the rings of all workers may take together while
 	// somebody captures; leastRing and mostRing bound one worker's.
 	ringBytes = 64 << 20
-	leastRing = 128 << 10
+	leastRing = 2 * (MaxSnap + 1)
 	mostRing  = 4 << 20
 
 	// perNote is how long a frame is taken to be, in bytes, where a ring is shared

@@ -27,10 +27,11 @@ type Ring struct {
 func NewRing(n, size int) *Ring { return &Ring{notes: make([]Note, n), mem: make([]byte, size)} }
 
 // put writes a note about a frame whose bytes are the parts, one behind the other, of
-// which at most snap are kept. It returns where the note is until the next publish;
+// which at most snap are kept, and half a ring: so much there is room for wherever an
+// empty ring begins. It returns where the note is until the next publish;
 // nil: there is no room.
 func (r *Ring) put(n *Note, snap int, parts *[3][]byte) *Note {
-	size := min(len(parts[0])+len(parts[1])+len(parts[2]), snap, len(r.mem))
+	size := min(len(parts[0])+len(parts[1])+len(parts[2]), snap, len(r.mem)/2)
 	at, ok := r.room(size)
 	if !ok {
 		return nil
