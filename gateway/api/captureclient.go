@@ -24,7 +24,7 @@ type Captured struct {
 }
 
 // endTime is how long a gateway may take to end a capture that it was asked to end.
-const endTime = 5 * time.Second
+const endTime = 20 * time.Second
 
 // DropFrames returns the gateway's answer to GET /v1/drops/frames: a JSON array, as it
 // comes. The caller closes it.

@@ -74,8 +74,9 @@ type Hub struct {
 	flights sync.Mutex // guards rings; a worker takes it with its first drop
 	rings   map[*Witness]*Ring
 
-	reading sync.Mutex // guards the reading side of rings, and notes
+	reading sync.Mutex // guards the reading side of rings, and what follows
 	notes   []Note
+	order   []int32
 	dress   []byte
 
 	mu        sync.Mutex // guards everything below
@@ -145,8 +146,7 @@ func (h *Hub) CollectDrops() {
 		h.notes = r.read(h.notes)
 		taken[i] = len(h.notes) - n
 	}
-	byTime(h.notes)
-	for i := range h.notes {
+	for _, i := range h.byTime() {
 		n, where := h.notes[i], ""
 		if !n.Place.IsUnderlay() {
 			where = h.describe(n.Place).Name
@@ -159,8 +159,16 @@ func (h *Hub) CollectDrops() {
 	clear(h.notes)
 }
 
-func byTime(notes []Note) {
-	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Compare(a.Time, b.Time) })
+// byTime returns the order of the notes in time; of one moment they stay as they are.
+func (h *Hub) byTime() []int32 {
+	h.order = h.order[:0]
+	for i := range h.notes {
+		h.order = append(h.order, int32(i))
+	}
+	slices.SortFunc(h.order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(h.notes[a].Time, h.notes[b].Time), cmp.Compare(a, b))
+	})
+	return h.order
 }
 
 // Open begins a capture. The error wraps ErrTooMany when there are MaxCaptures.
@@ -291,6 +299,13 @@ func (h *Hub) read(done chan struct{}) {
 	}
 }
 
+// catchUp hands captures what was seen until now.
+func (h *Hub) catchUp() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drain()
+}
+
 // expire ends captures whose time is over. It needs mu.
 func (h *Hub) expire() {
 	now := h.now()
@@ -331,8 +346,7 @@ func (h *Hub) drain() int {
 			h.notes = append(h.notes, n)
 		})
 	}
-	byTime(h.notes)
-	for i := range h.notes {
+	for _, i := range h.byTime() {
 		h.offer(&h.notes[i])
 	}
 	for _, p := range parts {

@@ -172,6 +172,7 @@ func (s *Session) stop() {
 func (s *Session) Next(ctx context.Context) ([]byte, error) {
 	select {
 	case <-ctx.Done():
+		s.hub.catchUp() // what was seen until now is its
 		s.stop()
 	case <-s.more:
 	case <-s.over:

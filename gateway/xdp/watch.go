@@ -25,10 +25,13 @@ const (
 	// MaxWatched is how much of a frame a Watch tells of at most, in bytes.
 	MaxWatched = 16 << 10
 
-	// watchBuffer is how much waits to be read, in bytes, for each CPU. The kernel
-	// lets a process without CAP_IPC_LOCK have 516 KiB for each
-	// (perf_event_mlock_kb), of which a page is its own.
-	watchBuffer = 512 << 10
+	// watchBuffers is how much waits to be read, in bytes, of all CPUs together, of
+	// which each has mostWatchBuffer at the most. The kernel lets a process without
+	// CAP_IPC_LOCK have 516 KiB for each (perf_event_mlock_kb), of which a page is its
+	// own: leastWatchBuffer.
+	watchBuffers     = 64 << 20
+	mostWatchBuffer  = 4 << 20
+	leastWatchBuffer = 512 << 10
 )
 
 // Watched is a frame that the programs have carried or dropped.
@@ -56,12 +59,21 @@ type Watch struct {
 // Watch begins a Watch. There may be one at a time. The error wraps os.ErrPermission
 // without CAP_PERFMON.
 func (p *Plane) Watch() (*Watch, error) {
-	r, err := perf.NewReaderWithOptions(p.maps[fastMapEvents], watchBuffer, perf.ReaderOptions{Watermark: watchBuffer / 2})
+	size := max(min(watchBuffers/max(p.cpus, 1), mostWatchBuffer)&^(leastWatchBuffer-1), leastWatchBuffer)
+	r, err := p.openEvents(size)
+	if err != nil && size > leastWatchBuffer {
+		r, err = p.openEvents(leastWatchBuffer)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ring for frames of the fast path: %w", err)
 	}
 	r.SetDeadline(time.Unix(1, 0)) // in the past: it never waits
 	return &Watch{plane: p, reader: r}, nil
+}
+
+// openEvents opens rings of a size. Nobody is woken: they are looked at.
+func (p *Plane) openEvents(size int) (*perf.Reader, error) {
+	return perf.NewReaderWithOptions(p.maps[fastMapEvents], size, perf.ReaderOptions{Watermark: size / 2})
 }
 
 // Keep has the programs tell of each frame from now on, of its first n bytes, which is
