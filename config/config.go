@@ -88,6 +88,7 @@ type VNI struct {
 	MACLimit     int
 	AllowedVTEPs []netip.Prefix // nil: anyone. The default, from Flood, is filled in
 	SuppressARP  bool
+	ClampMSS     bool // lower the MSS of TCP connections to what the path to the VTEP carries
 	VRF          string
 	Gateway      []netip.Prefix // address and prefix length
 	GatewayMAC   frame.MAC      // zero unless Gateway is set

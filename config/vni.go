@@ -20,6 +20,7 @@ func (b *builder) readVNIs(sections []section) {
 			Ageing:      get[time.Duration](s, "ageing"),
 			MACLimit:    int(get[int64](s, "mac_limit")),
 			SuppressARP: get[bool](s, "suppress_arp"),
+			ClampMSS:    get[bool](s, "clamp_mss"),
 		}
 		v.AllowedVTEPs = b.allowed(s, &v)
 		b.indexVNI(s, v, i)
