@@ -20,12 +20,11 @@ import (
 // or why it did not, whether programs carry it or workers do.
 func TestTwinsAreSeenAlike(t *testing.T) {
 	for _, s := range twinSettings {
-		if strings.Contains(s.underlay, "vlan") {
-			continue // programs see the tag, workers do not
+		if s.underlay != "" {
+			continue // what differs there is in the outer headers, which other tests compare
 		}
 		for _, by := range s.ways {
 			t.Run(s.name+" by "+string(by), func(t *testing.T) {
-				t.Parallel()
 				w := newTwinTopology(t, by, s.net, s.underlay)
 				carried := 0
 				for _, c := range slices.Concat(twinAccessCases(s.net), twinOverlayCases(w, s.net)) {

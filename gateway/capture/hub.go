@@ -17,7 +17,7 @@ const (
 	// somebody captures; leastRing and mostRing bound one worker's.
 	ringBytes = 64 << 20
 	leastRing = 2 * (MaxSnap + 1)
-	mostRing  = 4 << 20
+	mostRing  = 1 << 20
 
 	// perNote is how long a frame is taken to be, in bytes, where a ring is shared
 	// out between notes and frames.
