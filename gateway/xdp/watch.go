@@ -32,6 +32,10 @@ const (
 	watchBuffers     = 64 << 20
 	mostWatchBuffer  = 4 << 20
 	leastWatchBuffer = 512 << 10
+
+	// mostAtOnce is how much is read at once, in bytes: frames may come faster than
+	// they can be read.
+	mostAtOnce = 4 << 20
 )
 
 // Watched is a frame that the programs have carried or dropped.
@@ -88,11 +92,12 @@ func (w *Watch) Close() error {
 	return w.reader.Close()
 }
 
-// Read calls f with what was told of since the last call, CPU by CPU. It does not wait.
-// The error says that no more can be read.
+// Read calls f with what was told of since the last call, CPU by CPU. It does not wait,
+// and leaves some for the next call where more comes than can be read. The error says
+// that no more can be read.
 func (w *Watch) Read(f func(*Watched)) error {
 	offset := time.Now().UnixNano() - monotonic()
-	for {
+	for n := 0; n < mostAtOnce; n += len(w.record.RawSample) {
 		err := w.reader.ReadInto(&w.record)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -104,6 +109,7 @@ func (w *Watch) Read(f func(*Watched)) error {
 			f(&is)
 		}
 	}
+	return nil
 }
 
 // watched reads an event; offset is what makes the kernel's clock the time of day.
