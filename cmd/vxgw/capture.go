@@ -40,7 +40,7 @@ Forwarding is never slowed down for a capture: frames that there is no room for 
 counted, in the file and in the last line. It ends with --count, --duration, an
 interrupt, or when the reader has closed the pipe.`,
 		Example: `  vxgw capture --port eth1 -w eth1.pcapng
-  vxgw capture --dropped -w - | tshark -r - -T fields -e frame.comment
+  vxgw capture --dropped -w - | tshark -l -i - -T fields -e frame.comment
   vxgw capture --vni 10010 --filter 'arp or icmp' -w - | wireshark -k -i -`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -93,7 +93,7 @@ func (o *captureOptions) check(cmd *cobra.Command) error {
 	case o.file == "":
 		return errors.New("say where to: -w FILE, or -w - for standard output")
 	case o.file == "-" && isTerminal(cmd.OutOrStdout()):
-		return errors.New("pcapng is not for a terminal: write it to a file, or pipe it to tshark -r -")
+		return errors.New("pcapng is not for a terminal: write it to a file, or pipe it to tshark -i -")
 	case cmd.Flags().Changed("count") && o.req.Count == 0:
 		return errors.New("--count 0: write a number of frames from 1 on")
 	case cmd.Flags().Changed("duration") && o.req.Duration <= 0:

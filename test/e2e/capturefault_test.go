@@ -268,7 +268,7 @@ func TestCaptureIntoTshark(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill() }()
-	reader := exec.Command(tshark, "-n", "-l", "-r", "-", "-T", "fields", "-E", "separator=|",
+	reader := exec.Command(tshark, "-n", "-l", "-i", "-", "-T", "fields", "-E", "separator=|",
 		"-e", "frame.interface_name", "-e", "frame.packet_flags_direction", "-e", "frame.comment", "-e", "vxlan.vni", "-e", "eth.src")
 	reader.Stdin = out
 	lines, err := reader.StdoutPipe()
