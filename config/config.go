@@ -159,7 +159,7 @@ type API struct {
 // Log is how the gateway speaks.
 type Log struct {
 	Level  string // "debug" | "info" | "warn" | "error"
-	Format string // "text" | "json" | "journald"
+	Format string // "auto" | "text" | "json" | "journald"
 }
 
 // Problem is one error or warning with its place in the file.

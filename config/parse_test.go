@@ -103,7 +103,7 @@ func TestParseDefaults(t *testing.T) {
 			MACLimit: 65536, AllowedVTEPs: prefixes("192.0.2.2/32")}},
 		Ports: []Port{{Interface: "eth1", VLAN: 10, VNI: 10010, MACLimit: 1024, BPDU: BPDUDrop}},
 		API:   API{Socket: "/run/vxgw/control.sock", HTTP: "127.0.0.1:9279", ReadGroup: "vxgw-ro"},
-		Log:   Log{Level: "info", Format: "text"},
+		Log:   Log{Level: "info", Format: "auto"},
 	}
 	if diff := cmp.Diff(want, got, byValue...); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -192,7 +192,7 @@ func TestRules(t *testing.T) {
 		{"http port zero", "", "[api]\nhttp = '127.0.0.1:0'", `f:14:8: http = "127.0.0.1:0" has no port in 1..65535` + notHTTP},
 		{"http bad address", "", "[api]\nhttp = '127.0.0.256:80'", `f:14:8: http = "127.0.0.256:80" has no host name or IP address before the port` + notHTTP},
 		{"http bad host", "", "[api]\nhttp = 'a b:80'", `f:14:8: http = "a b:80" has no host name or IP address before the port` + notHTTP},
-		{"log format", "", "[log]\nformat = 'xml'", `f:14:10: format = "xml" is not one of its values: write "text", "json" or "journald"`},
+		{"log format", "", "[log]\nformat = 'xml'", `f:14:10: format = "xml" is not one of its values: write "auto", "text", "json" or "journald"`},
 
 		// VNIs.
 		{"no id", "id = 10010\n", "", "f:5:3: [[vni]] has no id: write a whole number, 1..16777215"},

@@ -100,7 +100,7 @@ vlan = 10
 
 [log]
 #level = "info"
-#format = "text"
+#format = "auto"
 `
 
 const sampleHead = `# The configuration of vxgw, a gateway between VLANs and VXLAN, at its usual

@@ -153,5 +153,5 @@ var apiTable = &table{name: "api", doc: "Where the gateway can be asked.", keys:
 
 var logTable = &table{name: "log", doc: "What the gateway tells.", keys: []key{
 	{name: "level", kind: choice("debug", "info", "warn", "error"), def: "info", doc: "least weight of what is told"},
-	{name: "format", kind: choice("text", "json", "journald"), def: "text", restart: true, doc: "how it is written"},
+	{name: "format", kind: choice("auto", "text", "json", "journald"), def: "auto", restart: true, doc: "how it is written; auto: to the journal where systemd runs the gateway, else as text"},
 }}

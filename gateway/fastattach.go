@@ -20,7 +20,8 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 		l.trial.notBefore = now.Add(pauseAtFirst)
 		if l.refused != l.why { // it is tried again and again
 			l.refused = l.why
-			f.gw.log.Warn("no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why)
+			f.gw.log.Warn("no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why,
+				"mend", "mend the reason, or set [datapath] mode = \"raw\" to have it not tried")
 		}
 		return false
 	}

@@ -55,11 +55,12 @@ func (g *Gateway) noticeLosses() {
 	}
 	for r, mend := range refusalMends {
 		if n, ok := g.notices.refused[r].due(g.ledger.refused[r].Load(), now); ok {
-			what := "a limit keeps MACs from being learned: frames for them are flooded"
+			args := []any{"limit", refusal(r), "frames", n, "mend", mend}
 			if refusal(r) == neighbourLimit {
-				what = "a limit keeps IP addresses of neighbours from being learned: requests for them are flooded"
+				g.log.Warn("a limit keeps IP addresses of neighbours from being learned: requests for them are flooded", args...)
+				continue
 			}
-			g.log.Warn(what, "limit", refusal(r), "frames", n, "mend", mend)
+			g.log.Warn("a limit keeps MACs from being learned: frames for them are flooded", args...)
 		}
 	}
 }

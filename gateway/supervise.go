@@ -69,7 +69,7 @@ func (g *Gateway) everySecond(ticks int) {
 	g.tables.Sweep(g.edges.Clock())
 	if f := g.edges.LookAround; f != nil {
 		if err := f(); err != nil {
-			g.trouble.once("look around", "packet captures on this machine are not noticed: they miss what the gateway sends", "err", err)
+			g.trouble.once("look around", "packet captures on this machine are not noticed: they miss what the gateway sends", "err", err, "mend", "let the gateway read /proc/net/packet")
 		}
 	}
 	g.noticeLosses()

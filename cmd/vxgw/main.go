@@ -48,6 +48,9 @@ func noteStart(c *cobra.Command, started *bool) {
 	}
 }
 
+// packagers are commands that only a build for packagers has.
+var packagers []func() *cobra.Command
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "vxgw",
@@ -68,5 +71,8 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), eventsCommand(), explainCommand(),
 		sampleCommand(), schemaCommand(), demoCommand(), versionCommand(),
 	)
+	for _, command := range packagers {
+		root.AddCommand(command())
+	}
 	return root
 }

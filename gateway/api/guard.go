@@ -63,7 +63,8 @@ func (s *Server) tellForbidden(p *peer, r *http.Request) {
 		return
 	}
 	s.forbidden.Store(&now)
-	s.log.Warn("refused at the control socket; others like it are not told of for a minute", "method", r.Method, "path", r.URL.Path, "uid", p.uid, "pid", p.pid)
+	s.log.Warn("refused at the control socket; others like it are not told of for a minute", "method", r.Method, "path", r.URL.Path, "uid", p.uid, "pid", p.pid,
+		"mend", "let the user in by one of the groups that the answer names, if he should be")
 }
 
 // logged serves a request that changes something, and has the log say who made it.
