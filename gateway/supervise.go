@@ -74,6 +74,7 @@ func (g *Gateway) everySecond(ticks int) {
 	}
 	g.noticeLosses()
 	g.noticeDrops()
+	g.captures.CollectDrops()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()
@@ -99,6 +100,7 @@ func (g *Gateway) reconcile() {
 func (g *Gateway) closeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.captures.Close()
 	g.fast.close()
 	g.closePorts(g.ports)
 	g.closeUplink()
