@@ -78,10 +78,21 @@ func TestFastReload(t *testing.T) {
 				b.reloads(all)
 				b.forwards().inMode(w.mode)
 				b.relearn()
-				was = there.Load()
-				b.pause(func() {
-					send()
-					eventually(t, p.name+" is served by the kernel again", func() bool { return there.Load() == was+1 })
+				eventually(t, p.name+" is served by the kernel again", func() (carried bool) {
+					was = there.Load()
+					b.pause(func() {
+						send()
+						for range 20 {
+							if carried = there.Load() == was+1; carried {
+								return
+							}
+							time.Sleep(time.Millisecond)
+						}
+					})
+					if !carried { // by the gateway then
+						eventually(t, p.name+" is served", func() bool { return there.Load() == was+1 })
+					}
+					return carried
 				})
 			}
 			f.wantAll()
