@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -117,23 +116,6 @@ func (s *Server) dropFrames(src Capturer, w http.ResponseWriter, r *http.Request
 	list(s.bounds, slices.Values(rows))(w, r)
 }
 
-// onlyParameters reads a query of which each parameter may be there once.
-func onlyParameters(u *url.URL, names ...string) (url.Values, error) {
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return nil, fmt.Errorf("the query cannot be read: %w", err)
-	}
-	for key, values := range query {
-		switch {
-		case !slices.Contains(names, key):
-			return nil, fmt.Errorf("unknown parameter %q: there is %v", key, names)
-		case len(values) > 1:
-			return nil, fmt.Errorf("%s is given %d times: give it once", key, len(values))
-		}
-	}
-	return query, nil
-}
-
 // query is the request as it is asked for; readCaptureRequest is the inverse.
 func (r *CaptureRequest) query() url.Values {
 	q := url.Values{}
@@ -212,24 +194,16 @@ func (s *Server) capture(src Capturer, w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", pcapngType)
 	w.Header().Set("Cache-Control", "no-store")
+	out := &pacedWriter{w: w, control: control, stall: captureStall}
 	for {
 		b, err := c.Next(r.Context())
-		if len(b) > 0 && !writePiece(w, control, b) {
-			panic(http.ErrAbortHandler) // as stream does
+		if len(b) > 0 {
+			if _, err := out.Write(b); err != nil {
+				panic(http.ErrAbortHandler) // as stream does
+			}
 		}
 		if err != nil {
 			return
 		}
 	}
-}
-
-// writePiece writes and sends b.
-func writePiece(w io.Writer, control *http.ResponseController, b []byte) bool {
-	if control.SetWriteDeadline(time.Now().Add(captureStall)) != nil {
-		return false
-	}
-	if _, err := w.Write(b); err != nil {
-		return false
-	}
-	return control.Flush() == nil
 }

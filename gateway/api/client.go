@@ -81,21 +81,8 @@ func (c *Client) CopyAnswer(w io.Writer, body io.ReadCloser) error {
 }
 
 // Explain asks what a frame would meet. Nothing is sent.
-func (c *Client) Explain(ctx context.Context, req ExplainRequest) (Explanation, error) {
-	var answer Explanation
-	text, err := json.Marshal(req)
-	if err != nil {
-		return answer, err
-	}
-	body, err := c.do(ctx, http.MethodPost, "/v1/explain", nil, text)
-	if err != nil {
-		return answer, err
-	}
-	defer body.Close()
-	if err := json.NewDecoder(body).Decode(&answer); err != nil {
-		return answer, c.cutOff(err)
-	}
-	return answer, nil
+func (c *Client) Explain(ctx context.Context, req ExplainRequest) (answer Explanation, err error) {
+	return answer, c.post(ctx, "explain", req, &answer)
 }
 
 // Rows asks c for GET /v1/NAME and yields the rows as they come. An error ends
@@ -136,6 +123,26 @@ func decodeRows[T any](c *Client, body io.Reader) iter.Seq2[T, error] {
 			yield(none, c.cutOff(err))
 		}
 	}
+}
+
+// post sends a request to POST /v1/NAME, with nothing in it for nil, and reads the answer.
+func (c *Client) post(ctx context.Context, name string, req, answer any) error {
+	var body []byte
+	if req != nil {
+		var err error
+		if body, err = json.Marshal(req); err != nil {
+			return err
+		}
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/v1/"+name, nil, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	if err := json.NewDecoder(resp).Decode(answer); err != nil {
+		return c.cutOff(err)
+	}
+	return nil
 }
 
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (io.ReadCloser, error) {

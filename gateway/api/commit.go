@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -206,24 +205,4 @@ func (c *Client) Rollback(ctx context.Context) (done Reloaded, err error) {
 // gateway would not take it.
 func (c *Client) Diff(ctx context.Context, file string, text []byte) (is Differences, err error) {
 	return is, c.post(ctx, "diff", DiffRequest{file, string(text)}, &is)
-}
-
-// post sends a request to POST /v1/NAME, with nothing in it for nil, and reads the answer.
-func (c *Client) post(ctx context.Context, name string, req, answer any) error {
-	var body []byte
-	if req != nil {
-		var err error
-		if body, err = json.Marshal(req); err != nil {
-			return err
-		}
-	}
-	resp, err := c.do(ctx, http.MethodPost, "/v1/"+name, nil, body)
-	if err != nil {
-		return err
-	}
-	defer resp.Close()
-	if err := json.NewDecoder(resp).Decode(answer); err != nil {
-		return c.cutOff(err)
-	}
-	return nil
 }

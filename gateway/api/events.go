@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -62,14 +61,11 @@ type listening struct {
 }
 
 func readListening(r *http.Request) (l listening, err error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := onlyParameters(r.URL, "types", "vni", "snapshot")
 	if err != nil {
-		return l, fmt.Errorf("the query cannot be read: %w", err)
+		return l, err
 	}
 	for key, values := range query {
-		if len(values) > 1 {
-			return l, fmt.Errorf("%s is given %d times: give it once", key, len(values))
-		}
 		switch value := values[0]; key {
 		case "types":
 			err = l.filter.Want(value)
@@ -79,8 +75,6 @@ func readListening(r *http.Request) (l listening, err error) {
 			if l.snapshot = value == "1"; value != "0" && value != "1" {
 				err = fmt.Errorf("snapshot %q: write 1, or 0", value)
 			}
-		default:
-			err = fmt.Errorf("unknown parameter %q: there is types, vni, snapshot", key)
 		}
 		if err != nil {
 			return l, err

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxVNI is the largest VNI there is: 24 bits (RFC 7348 section 5).
@@ -73,25 +74,32 @@ var vniParam = param{name: "vni", doc: "only what belongs to this VNI", is: sche
 
 // vniFilter reads ?vni=N; 0 is no filter.
 func vniFilter(r Resource, u *url.URL) (uint32, error) {
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return 0, fmt.Errorf("the query cannot be read: %w", err)
-	}
-	for key := range query {
-		if key != "vni" {
-			return 0, fmt.Errorf("unknown parameter %q: there is vni=1..%d", key, maxVNI)
-		}
-	}
-	values := query["vni"]
+	query, err := onlyParameters(u, "vni")
+	text, given := query["vni"]
 	switch {
-	case len(values) == 0:
-		return 0, nil
-	case len(values) > 1:
-		return 0, fmt.Errorf("vni is given %d times: give it once", len(values))
+	case err != nil || !given:
+		return 0, err
 	case !r.ByVNI:
 		return 0, fmt.Errorf("%s are not kept by VNI: leave vni out", r.Name)
 	}
-	return ParseVNI(values[0])
+	return ParseVNI(text[0])
+}
+
+// onlyParameters reads a query of which each parameter may be there once.
+func onlyParameters(u *url.URL, names ...string) (url.Values, error) {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("the query cannot be read: %w", err)
+	}
+	for key, values := range query {
+		switch {
+		case !slices.Contains(names, key):
+			return nil, fmt.Errorf("unknown parameter %q: there is %s", key, strings.Join(names, ", "))
+		case len(values) > 1:
+			return nil, fmt.Errorf("%s is given %d times: give it once", key, len(values))
+		}
+	}
+	return query, nil
 }
 
 // ParseVNI reads a VNI, 1 to 16777215.
