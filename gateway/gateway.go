@@ -34,7 +34,6 @@ type Gateway struct {
 	kick          chan struct{} // look again; see nudge
 	paths         paths
 	pathMTUs      pathMTUs
-	probes        probes
 	watch         watch
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it

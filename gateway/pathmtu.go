@@ -8,6 +8,7 @@ import (
 
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
+	"vxgw/l3/plpmtu"
 )
 
 const (
@@ -26,15 +27,29 @@ type pathMTUs struct {
 	mu    sync.Mutex // guards what follows
 	said  map[netip.Addr]pathMTU
 	known map[netip.Addr]*knownPath // of VTEPs that there is a route to
+	order []netip.Addr              // of known: probes take turns
+	turn  int                       // in order: whose it is
 }
 
 // knownPath is what is known of one path, in bytes of IP packet.
 type knownPath struct {
-	route  int    // what its route says
-	found  int    // what probes have found; 0: nothing yet
-	state  string // of the probes; "": there are none
-	is     int    // what is gone by
-	shrunk uint64 // how often that became less
+	route  int            // what its route says
+	search *plpmtu.Search // what probes say; nil: there are none
+	told   int            // what they had found when that was told of
+	is     int            // what is gone by
+	shrunk uint64         // how often that became less
+}
+
+// found returns what probes have found; 0: nothing. While they find it out anew it is
+// what was found before.
+func (k *knownPath) found() int {
+	if k.search == nil {
+		return 0
+	}
+	if n := k.search.Found(); n > 0 || k.search.State() == plpmtu.Unknown {
+		return n
+	}
+	return k.told
 }
 
 // follow notes what the route to a says, and returns what is to be gone by. A path that
@@ -49,6 +64,7 @@ func (p *pathMTUs) follow(a netip.Addr, route int) int {
 		}
 		k = &knownPath{}
 		p.known[a] = k
+		p.order = append(p.order, a)
 	}
 	k.route = route
 	is, _ := p.least(a, k)
@@ -59,18 +75,6 @@ func (p *pathMTUs) follow(a netip.Addr, route int) int {
 	return is
 }
 
-// least returns what a path carries by all that is known, and who says so. It needs mu.
-func (p *pathMTUs) least(a netip.Addr, k *knownPath) (mtu int, by string) {
-	mtu, by = k.route, byRoute
-	if was, ok := p.said[a]; ok && (mtu == 0 || was.mtu < mtu) {
-		mtu, by = was.mtu, byRouter
-	}
-	if k.found > 0 && k.found < mtu {
-		mtu, by = k.found, byProbe
-	}
-	return mtu, by
-}
-
 // Who says what a path carries, in api.VTEPRow.
 const (
 	byRoute  = "route"
@@ -78,41 +82,25 @@ const (
 	byProbe  = "probe"
 )
 
-// bounds returns what paths carry by their routes and by what routers said: as much as
-// can be found by probes.
-func (p *pathMTUs) bounds() map[netip.Addr]int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	bounds := make(map[netip.Addr]int, len(p.known))
-	for a, k := range p.known {
-		bound := k.route
-		if was, ok := p.said[a]; ok && was.mtu < bound {
-			bound = was.mtu
-		}
-		bounds[a] = bound
+// least returns what a path carries by all that is known, and who says so. It needs mu.
+func (p *pathMTUs) least(a netip.Addr, k *knownPath) (mtu int, by string) {
+	by = byRoute
+	if mtu = p.bound(a, k.route); mtu != k.route {
+		by = byRouter
 	}
-	return bounds
+	if found := k.found(); found > 0 && found < mtu {
+		return found, byProbe
+	}
+	return mtu, by
 }
 
-// probed notes how far probes are, and returns what they had found before.
-func (p *pathMTUs) probed(a netip.Addr, state string) (found int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	k := p.known[a]
-	if k == nil {
-		return 0
+// bound returns the smaller of mtu and what a router said of the path to a; 0 is not
+// known. It needs mu.
+func (p *pathMTUs) bound(a netip.Addr, mtu int) int {
+	if was, ok := p.said[a]; ok && (mtu == 0 || was.mtu < mtu) {
+		return was.mtu
 	}
-	k.state = state
-	return k.found
-}
-
-// find notes what probes have found.
-func (p *pathMTUs) find(a netip.Addr, mtu int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if k := p.known[a]; k != nil {
-		k.found = mtu
-	}
+	return mtu
 }
 
 // keep forgets all paths but those to these VTEPs.
@@ -124,17 +112,22 @@ func (p *pathMTUs) keep(vteps map[netip.Addr]bool) {
 			delete(p.known, a)
 		}
 	}
+	p.order = slices.DeleteFunc(p.order, func(a netip.Addr) bool { return p.known[a] == nil })
 }
 
-// of returns what is known of the path to a, and who says what is gone by.
-func (p *pathMTUs) of(a netip.Addr) (k knownPath, by string) {
+// row returns what api.VTEPRow has of the path to a.
+func (p *pathMTUs) row(a netip.Addr) (mtu int, by, probe string, shrunk uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if is := p.known[a]; is != nil {
-		k = *is
-		_, by = p.least(a, is)
+	k := p.known[a]
+	if k == nil {
+		return 0, "", "", 0
 	}
-	return k, by
+	_, by = p.least(a, k)
+	if k.search != nil {
+		probe = k.search.State().String()
+	}
+	return k.is, by, probe, k.shrunk
 }
 
 type pathMTU struct {
@@ -164,11 +157,7 @@ func (p *pathMTUs) lower(a netip.Addr, mtu int, now uint32) bool {
 func (p *pathMTUs) limit(a netip.Addr, mtu int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	was, ok := p.said[a]
-	if ok && (mtu == 0 || was.mtu < mtu) {
-		return was.mtu
-	}
-	return mtu
+	return p.bound(a, mtu)
 }
 
 // expire forgets what was said too long ago, and returns of whose paths.

@@ -28,39 +28,32 @@ const (
 	// and routes are found first.
 	settle = 10
 
-	// probesEach is how many probes are sent in a second, at most. With 1,024 VTEPs
-	// it takes a minute to ask all of them, and that is what confirming takes too.
-	probesEach = 32
+	// probesEach is how many paths are looked at in a second, and so how many probes are
+	// sent, at most. With 1,024 VTEPs each has its turn every 16 seconds.
+	probesEach = 64
 )
 
-// probes is the task that probes the paths to VTEPs.
-type probes struct {
-	mu       sync.Mutex // guards searches: answers come in on a goroutine of their own
-	searches map[netip.Addr]*plpmtu.Search
-	socket   Echo // the task's own
-}
-
-// probePaths is the task. It runs until ctx ends.
+// probePaths is the task that probes the paths to VTEPs. It runs until ctx ends.
 func (g *Gateway) probePaths(ctx context.Context) {
 	if g.edges.OpenEcho == nil || !g.config().Underlay.ProbePMTU {
 		return
 	}
-	p := &g.probes
+	var socket Echo
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer func() {
-		if p.socket != nil {
-			_ = p.socket.Close()
+		if socket != nil {
+			_ = socket.Close()
 		}
 	}()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	for {
-		if p.socket == nil && g.up.open.Load() {
-			g.openEcho(&reader)
+		if socket == nil && g.up.open.Load() {
+			socket = g.openEcho(&reader)
 		}
-		if p.socket != nil {
-			g.probeEach(g.edges.Clock())
+		if socket != nil {
+			g.probeSome(socket, g.edges.Clock())
 		}
 		select {
 		case <-ctx.Done():
@@ -70,14 +63,15 @@ func (g *Gateway) probePaths(ctx context.Context) {
 	}
 }
 
-func (g *Gateway) openEcho(reader *sync.WaitGroup) {
+// openEcho returns a socket whose answers are heard, or nil.
+func (g *Gateway) openEcho(reader *sync.WaitGroup) Echo {
 	s, err := g.edges.OpenEcho(g.config().Underlay.Address)
 	if err != nil {
 		g.trouble.once("echo", "paths to VTEPs are not probed: one that carries less than its route says, and whose routers do not say so, is not noticed", "err", err, "mend", "give vxgw CAP_NET_RAW, as its systemd unit does")
-		return
+		return nil
 	}
-	g.probes.socket = s
 	reader.Go(func() { g.hearEchoes(s) })
+	return s
 }
 
 // hearEchoes hears answers until the socket is closed.
@@ -90,84 +84,96 @@ func (g *Gateway) hearEchoes(s Echo) {
 		case err != nil:
 			continue // of a packet that went out before
 		}
-		g.echoed(from, size, g.edges.Clock())
+		g.pathMTUs.answered(from, size, g.edges.Clock())
 	}
 }
 
-// echoed notes that a probe was answered.
-func (g *Gateway) echoed(from netip.Addr, size int, now uint32) {
-	g.probes.mu.Lock()
-	defer g.probes.mu.Unlock()
-	if s := g.probes.searches[from]; s != nil {
-		s.Answered(size, now)
-	}
-}
-
-// probeEach sends what is due, and tells of what was found.
-func (g *Gateway) probeEach(now uint32) {
-	p := &g.probes
-	bounds := g.pathMTUs.bounds()
+// answered notes that a probe was answered.
+func (p *pathMTUs) answered(from netip.Addr, size int, now uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for a := range p.searches {
-		if _, ok := bounds[a]; !ok {
-			delete(p.searches, a)
-		}
-	}
-	left := probesEach
-	for a, longest := range bounds {
-		s := g.searchFor(a, longest, now)
-		if s == nil {
-			continue
-		}
-		g.foundPath(a, longest, s)
-		if left == 0 {
-			continue
-		}
-		if size, due := s.Next(now); due {
-			left--
-			// What cannot be sent is not answered either.
-			_ = p.socket.Send(a, size)
-		}
+	if k := p.known[from]; k != nil && k.search != nil {
+		k.search.Answered(size, now)
 	}
 }
 
-// searchFor returns the search for a path; nil where there is nothing to find out: the
-// path carries no more than any does. It needs probes.mu.
-func (g *Gateway) searchFor(a netip.Addr, longest int, now uint32) *plpmtu.Search {
-	p := &g.probes
-	s := p.searches[a]
+// probe is one that is due.
+type probe struct {
+	to   netip.Addr
+	size int // bytes of IP packet
+}
+
+// finding is what probes have found of a path, in bytes of IP packet.
+type finding struct {
+	of       netip.Addr
+	bound    int // that its route and routers say
+	was, now int
+}
+
+// look has paths take their turn, and returns what is due and what is new.
+func (p *pathMTUs) look(now uint32) (due []probe, news []finding) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range min(probesEach, len(p.order)) {
+		p.turn = (p.turn + 1) % len(p.order)
+		a := p.order[p.turn]
+		k := p.known[a]
+		bound := p.bound(a, k.route)
+		if !k.probe(bound, now) {
+			continue
+		}
+		if found := k.found(); found != k.told {
+			news = append(news, finding{a, bound, k.told, found})
+			k.told = found
+		}
+		if size, is := k.search.Next(now); is {
+			due = append(due, probe{a, size})
+		}
+	}
+	return due, news
+}
+
+// probe has a path probed up to a bound, and reports whether it is: one that carries no
+// more than every path does need not be.
+func (k *knownPath) probe(bound int, now uint32) bool {
 	switch {
-	case longest < plpmtu.Base:
-		delete(p.searches, a)
-		return nil
-	case s != nil:
-		s.SetLongest(longest, now)
+	case bound < plpmtu.Base:
+		k.search = nil
+		return false
+	case k.search == nil:
+		k.search = plpmtu.New(bound, now+settle)
 	default:
-		if p.searches == nil {
-			p.searches = make(map[netip.Addr]*plpmtu.Search)
-		}
-		s = plpmtu.New(longest, now+settle)
-		p.searches[a] = s
+		k.search.SetLongest(bound, now)
 	}
-	return s
+	return true
 }
 
-// foundPath takes over what a search has found, and says so.
-func (g *Gateway) foundPath(a netip.Addr, longest int, s *plpmtu.Search) {
-	is, was := s.Found(), g.pathMTUs.probed(a, s.State().String())
-	if is == 0 || is == was {
-		return
+// probeSome sends what is due, and tells of what was found.
+func (g *Gateway) probeSome(socket Echo, now uint32) {
+	due, news := g.pathMTUs.look(now)
+	for _, f := range news {
+		g.tellFinding(f)
 	}
-	g.pathMTUs.find(a, is)
-	g.paths.ask(allPaths)
-	inner := is - overhead(a) - frame.HeaderLen
+	if len(news) > 0 {
+		g.paths.ask(allPaths)
+	}
+	for _, p := range due {
+		// What cannot be sent is not answered either.
+		_ = socket.Send(p.to, p.size)
+	}
+}
+
+// tellFinding says what an operator is to know of a path.
+func (g *Gateway) tellFinding(f finding) {
+	added := overhead(f.of)
 	switch {
-	case is < longest && (was == 0 || is < was):
+	case f.now == 0: // it is to be found out anew
+	case f.now < f.bound && (f.was == 0 || f.now < f.was):
+		pinged := f.bound - (added - vxlanHeader) // an echo header is as long as UDP's
 		g.log.Warn("the path to a VTEP carries less than its route says: longer probes get lost, and no router says so",
-			"vtep", a, "carries", is, "route", longest, "leaves_for_hosts", inner,
-			"mend", fmt.Sprintf("`ping -M do -s %d %v` shows it: raise the MTU on the way to %d, and let ICMP \"fragmentation needed\" through. If it is long pings alone that somebody refuses: pmtu_probe = false in [underlay]", longest-28, a, longest))
-	case was != 0 && is > was:
-		g.log.Info("the path to a VTEP carries more again", "vtep", a, "carries", is, "before", was)
+			"vtep", f.of, "carries", f.now, "route", f.bound, "leaves_for_hosts", f.now-added-frame.HeaderLen,
+			"mend", fmt.Sprintf("`ping -M do -s %d %v` shows it: raise the MTU on the way to %d, and let ICMP \"fragmentation needed\" through. If it is long pings alone that somebody refuses: pmtu_probe = false in [underlay]", pinged, f.of, f.bound))
+	case f.was != 0 && f.now > f.was:
+		g.log.Info("the path to a VTEP carries more again", "vtep", f.of, "carries", f.now, "before", f.was)
 	}
 }

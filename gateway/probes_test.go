@@ -30,7 +30,6 @@ func newProbed(t *testing.T) *probed {
 	must(t, err)
 	p.Gateway, err = New(cfg, Edges{Host: noHost{}, Clock: func() uint32 { return p.now }}, slog.New(slog.NewTextHandler(&p.log, nil)))
 	must(t, err)
-	p.probes.socket = p
 	return p
 }
 
@@ -49,12 +48,12 @@ func (p *probed) Close() error                   { return nil }
 func (p *probed) run(seconds int) {
 	for range seconds {
 		p.sent = p.sent[:0]
-		p.probeEach(p.now)
+		p.probeSome(p, p.now)
 		if len(p.sent) > probesEach {
 			p.t.Fatalf("%d probes in a second", len(p.sent))
 		}
 		for a, size := range p.answers {
-			p.echoed(a, size, p.now)
+			p.pathMTUs.answered(a, size, p.now)
 		}
 		clear(p.answers)
 		p.now++
@@ -82,10 +81,10 @@ func TestProbes(t *testing.T) {
 		state  string
 		shrunk uint64
 	}{narrow: {1400, byProbe, "complete", 1}, wide: {1600, byRoute, "complete", 0}, silent: {1600, byRoute, "unknown", 0}} {
-		is := p.pathMTUs.follow(a, 1600)
-		k, by := p.pathMTUs.of(a)
-		if is != want.is || by != want.by || k.state != want.state || k.shrunk != want.shrunk {
-			t.Errorf("%v: %d by %s, %+v; want %+v", a, is, by, k, want)
+		p.pathMTUs.follow(a, 1600)
+		is, by, state, shrunk := p.pathMTUs.row(a)
+		if is != want.is || by != want.by || state != want.state || shrunk != want.shrunk {
+			t.Errorf("%v: %d by %s, %s, shrunk %d; want %+v", a, is, by, state, shrunk, want)
 		}
 	}
 	if p.longest != 1600 {
@@ -102,15 +101,42 @@ func TestProbes(t *testing.T) {
 	// The VTEPs are gone, but for one.
 	p.pathMTUs.keep(map[netip.Addr]bool{wide: true})
 	p.run(1)
-	if len(p.probes.searches) != 1 || len(p.pathMTUs.known) != 1 {
-		t.Errorf("%d searches, %d paths", len(p.probes.searches), len(p.pathMTUs.known))
+	if len(p.pathMTUs.order) != 1 || len(p.pathMTUs.known) != 1 || p.pathMTUs.known[wide].search == nil {
+		t.Errorf("%d paths in turn of %d", len(p.pathMTUs.order), len(p.pathMTUs.known))
 	}
 	// What every path carries need not be found out.
 	p.pathMTUs.follow(wide, plpmtu.Base-1)
 	p.run(1)
-	if len(p.probes.searches) != 0 {
-		t.Errorf("%d searches", len(p.probes.searches))
+	if p.pathMTUs.known[wide].search != nil {
+		t.Error("it is still probed")
 	}
+}
+
+// Where the path is another, what was found goes on to be gone by until that is found
+// out anew, or nobody answers any more.
+func TestProbesOfAnotherPath(t *testing.T) {
+	p := newProbed(t)
+	a := netip.MustParseAddr("192.0.2.2")
+	is := func(what string, route, want int) {
+		t.Helper()
+		if is := p.pathMTUs.follow(a, route); is != want {
+			t.Errorf("%s: %d is gone by, want %d", what, is, want)
+		}
+	}
+	p.carries[a] = 1400
+	is("at first", 1600, 1600)
+	p.run(120)
+	is("found out", 1600, 1400)
+	is("another route", 9000, 1400)
+	p.carries[a] = 1450
+	p.run(1)
+	is("not found out yet", 9000, 1400)
+	p.run(120)
+	is("found out anew", 9000, 1450)
+	delete(p.carries, a)
+	is("a third route", 1500, 1450)
+	p.run(120)
+	is("nobody answers", 1500, 1500)
 }
 
 // With as many VTEPs as there may be, each is probed, and few at a time.
@@ -125,8 +151,8 @@ func TestProbesAreSpread(t *testing.T) {
 	}
 	p.run(settle + 4*vteps/probesEach)
 	for a := range p.carries {
-		if k, _ := p.pathMTUs.of(a); k.found != 1600 {
-			t.Fatalf("%v: %+v", a, k)
+		if found := p.pathMTUs.known[a].found(); found != 1600 {
+			t.Fatalf("%v: found %d", a, found)
 		}
 	}
 }
@@ -138,12 +164,15 @@ func TestPathMTUsLeast(t *testing.T) {
 	want := func(what string, route, is int, by string) {
 		t.Helper()
 		got := p.follow(a, route)
-		if _, from := p.of(a); got != is || from != by {
+		if _, from, _, _ := p.row(a); got != is || from != by {
 			t.Errorf("%s: %d by %s, want %d by %s", what, got, from, is, by)
 		}
 	}
 	want("the route alone", 1600, 1600, byRoute)
-	p.find(a, 1500)
+	search := plpmtu.New(1500, 0)
+	search.Next(0)
+	search.Answered(1500, 0)
+	p.known[a].search = search
 	want("a probe", 1600, 1500, byProbe)
 	p.lower(a, 1400, 10)
 	want("a router", 1600, 1400, byRouter)
@@ -151,10 +180,10 @@ func TestPathMTUsLeast(t *testing.T) {
 	p.expire(10 + keepPathMTU)
 	want("the router's word has expired", 1600, 1500, byProbe)
 	want("the route is not known", 0, 0, byRoute)
-	if k, _ := p.of(a); k.shrunk != 3 {
-		t.Errorf("it shrank %d times, want 3", k.shrunk)
+	if _, _, _, shrunk := p.row(a); shrunk != 3 {
+		t.Errorf("it shrank %d times, want 3", shrunk)
 	}
-	if b := p.bounds()[a]; b != 0 {
+	if b := p.bound(a, 0); b != 0 {
 		t.Errorf("bound %d of an unknown route", b)
 	}
 }
