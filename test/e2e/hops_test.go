@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +25,7 @@ func TestTwoNextHops(t *testing.T) {
 			if why := h.uplink().Reason; !strings.Contains(why, "und1") {
 				t.Fatalf("und1 is not in use: %s", why)
 			}
-			h.alone(func() {
+			h.pause(func() {
 				if n := h.round(); !both(n) {
 					t.Errorf("the kernel alone sent %v by each", n)
 				}
@@ -34,7 +33,7 @@ func TestTwoNextHops(t *testing.T) {
 			must(t, h.peer.SetDown("und1"))
 			eventually(t, "the gateway sees the link down", func() bool { return !strings.Contains(h.uplink().Reason, "und1") })
 			eventually(t, "the programs know of it", func() bool { return h.try() == [2]int{hopFlows, 0} })
-			h.alone(func() {
+			h.pause(func() {
 				if n := h.round(); n != [2]int{hopFlows, 0} {
 					t.Errorf("with one link down %v went by each", n)
 				}
@@ -70,15 +69,6 @@ func newHops(t *testing.T, w way) *hops {
 		more:  "[[mac]]\nvni = 1000\naddress = \"02:00:00:00:02:0a\"\nvtep = \"203.0.113.7\"\n[datapath]\n" + w.datapath + "\n",
 	})
 	return &hops{bed: b, at: [2]*netns.Capture{captureOuter(t, b.peer, "und0"), captureOuter(t, b.peer, "und1")}}
-}
-
-// alone does something while the gateway does nothing: the kernel's programs carry
-// what is carried.
-func (h *hops) alone(do func()) {
-	h.t.Helper()
-	must(h.t, h.cmd.Process.Signal(syscall.SIGSTOP))
-	defer func() { must(h.t, h.cmd.Process.Signal(syscall.SIGCONT)) }()
-	do()
 }
 
 // send sends a frame of each flow and returns the number of the first.

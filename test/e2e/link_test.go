@@ -175,7 +175,8 @@ func (g *gateway) files() []string {
 func TestFlaps(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, 2, 1600).start(settings{})
-	b.inMode("tcx") // which has files open, too
+	b.inMode("tcx") // which has files open, too, and so have probes
+	eventually(t, "paths are probed", func() bool { return b.vtep(vtepA.String()).PathProbe != "" })
 	b.works(t, 0)
 	before := b.files()
 	for i := range 50 {

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -37,17 +36,8 @@ func TestClampMSS(t *testing.T) {
 	t.Parallel()
 	for _, clamp := range []bool{true, false} {
 		t.Run(fmt.Sprint(clamp), func(t *testing.T) {
-			gw, peer := newNS(t), newNS(t)
-			h1, h2 := newHost(t, 10), newHost(t, 11)
-			wire(t, h1.NS, "eth0", gw, "acc1", netns.VethOptions{AMAC: h1MAC})
-			wire(t, gw, "und0", peer, "und0", netns.VethOptions{MTU: 1500})
-			wire(t, peer, "acc", h2.NS, "eth0", netns.VethOptions{BMAC: h2MAC})
-			must(t, gw.AddAddr("und0", gwAddr.String()+"/24"))
-			must(t, peer.AddAddr("und0", vtepA.String()+"/24"))
-			must(t, peer.VTEP("br0", netns.VXLANConfig{Name: "vx0", VNI: vni, Local: vtepA, Remotes: []netip.Addr{gwAddr}}, "acc"))
-			h1.configure(t)
-			h2.configure(t)
-			g := start(t, gw, fmt.Sprintf("[underlay]\naddress = \"192.0.2.17\"\n[[vni]]\nid = 1000\nvlan = 10\nflood = [\"192.0.2.34\"]\nclamp_mss = %v\n[[port]]\ninterface = \"acc1\"\nvlan = 10\n", clamp)).forwards()
+			gw, h1, h2 := newOverKernel(t, 1500)
+			g := start(t, gw, overKernel(fmt.Sprintf("clamp_mss = %v", clamp))).forwards()
 			for _, addr := range h2.addresses() {
 				wantPing(t, h1, addr, 3, netns.PingOptions{})
 			}
