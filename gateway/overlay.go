@@ -55,7 +55,7 @@ func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorke
 	w := &overlayWorker{gw: gw, conn: conn, pkts: underlay.NewPackets(underlay.BatchSize, underlay.MaxPayload)}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.tx.joiner = new(offload.Coalescer)
-	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
+	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx, police: police{clock: gw.nanos}}
 	w.routing = routing{gw: gw, carrier: &w.carrier}
 	return w
 }
@@ -91,6 +91,7 @@ func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.endRun()
 	w.routing.settle()
 	w.tx.flush()
+	w.police.settle()
 	w.tally.settle(&w.gw.ledger, forward.Overlay)
 }
 
@@ -105,6 +106,9 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	f := frame.Frame(p.Bytes()[vxlanHeader:])
 	w.received(from, d, p, f)
 	v := w.snap.FromOverlay(d, from, p.TOS, f, w.now)
+	if c := w.snap.Domains[d].StormIn; c != nil && v.Kind == forward.Flood && !w.police.lets(c, f.Dst(), w.frames(p, f), 1) {
+		v = v.Stormed()
+	}
 	w.tally.verdict(v)
 	if v.Learn {
 		w.tally.learned(w.gw.tables.FDB().Learn(d, f.Src(), forward.VTEPHop(from), w.now), true)
@@ -192,6 +196,14 @@ func (w *overlayWorker) received(from forward.VTEPID, d fdb.Domain, p *underlay.
 		}
 	}
 	w.rx.sum.Add(len(f))
+}
+
+// frames is how many frames the inner one is on a wire.
+func (w *overlayWorker) frames(p *underlay.Packet, f frame.Frame) int {
+	if !p.Noted {
+		return 1
+	}
+	return onWire(f, p.Offload)
 }
 
 func (w *overlayWorker) endRun() {

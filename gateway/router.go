@@ -53,7 +53,7 @@ const maxJobs = 512
 func newRouter(g *Gateway) *router {
 	r := &router{gw: g, work: make(chan job, maxJobs), irbs: make(map[fdb.Domain]*irbState)}
 	r.tx = newTransmit(g, 0, &r.tally)
-	r.carrier = carrier{encapsulation: &g.encapsulation, tally: &r.tally, tx: r.tx}
+	r.carrier = carrier{encapsulation: &g.encapsulation, tally: &r.tally, tx: r.tx, police: police{clock: g.nanos}}
 	r.routing = routing{gw: g, carrier: &r.carrier}
 	return r
 }
@@ -98,6 +98,7 @@ func (r *router) batch(f func()) {
 	r.routing.any = true
 	r.routing.settle()
 	r.tx.flush()
+	r.carrier.police.settle()
 	r.tally.settle(&r.gw.ledger, forward.Route)
 }
 

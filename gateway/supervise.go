@@ -71,6 +71,8 @@ func (g *Gateway) everySecond(ticks int) {
 		}
 	}
 	g.noticeLosses()
+	g.watchStorms()
+	g.tendHolds()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()

@@ -43,6 +43,10 @@ func (s *Server) controlHandler() http.Handler {
 		mux.Handle("/v1/reload", only(http.MethodPost, s.reload))
 		known = append(known, "POST /v1/reload")
 	}
+	if s.opts.ClearMACs != nil {
+		mux.Handle("/v1/macs/clear", only(http.MethodPost, s.clear))
+		known = append(known, "POST /v1/macs/clear")
+	}
 	mux.HandleFunc("/", unknownPath(known))
 	return mux
 }
@@ -179,9 +183,20 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 // readExplain reads and checks a request. What it returns names one place to
 // come in at, and a frame in hexadecimal without anything between the digits.
 func readExplain(body io.Reader) (req ExplainRequest, status int, err error) {
+	if status, err = readBody(body, &req, `{"port" or "vtep" and "vni", "frame"}`); err != nil {
+		return req, status, err
+	}
+	if err = req.Check(); err != nil {
+		return req, http.StatusBadRequest, err
+	}
+	return req, 0, nil
+}
+
+// readBody reads one JSON object, which looks like form, and nothing behind it.
+func readBody(body io.Reader, into any, form string) (status int, err error) {
 	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
-	err = d.Decode(&req)
+	err = d.Decode(into)
 	if err == nil {
 		if _, err = d.Token(); err == io.EOF {
 			err = nil
@@ -192,14 +207,11 @@ func readExplain(body io.Reader) (req ExplainRequest, status int, err error) {
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return req, http.StatusRequestEntityTooLarge, fmt.Errorf("the request is longer than %d bytes, which no frame needs", maxBody)
+		return http.StatusRequestEntityTooLarge, fmt.Errorf("the request is longer than %d bytes, which no frame needs", maxBody)
 	case err != nil:
-		return req, http.StatusBadRequest, fmt.Errorf("the request is no {\"port\" or \"vtep\" and \"vni\", \"frame\"}: %w", err)
+		return http.StatusBadRequest, fmt.Errorf("the request is no %s: %w", form, err)
 	}
-	if err = req.Check(); err != nil {
-		return req, http.StatusBadRequest, err
-	}
-	return req, 0, nil
+	return 0, nil
 }
 
 // Check tells, for people, what is wrong with a request, and puts the frame into

@@ -42,6 +42,9 @@ type Options struct {
 	// error wraps ErrInvalid where the file is to blame. It may be called by
 	// several goroutines.
 	Reload func() (Reloaded, error)
+
+	// ClearMACs forgets learned MACs, for POST /v1/macs/clear.
+	ClearMACs func(ClearRequest) (Cleared, error)
 }
 
 // Server answers questions about one gateway: on a unix socket to those who
