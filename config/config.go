@@ -90,6 +90,7 @@ type VNI struct {
 	SuppressARP  bool
 	Moves        Moves
 	Storm        Storm // each of its limits is one of what goes into the overlay, and another of what comes out
+	ClampMSS     bool  // lower the MSS of TCP connections to what the path to the VTEP carries
 	VRF          string
 	Gateway      []netip.Prefix // address and prefix length
 	GatewayMAC   frame.MAC      // zero unless Gateway is set

@@ -48,6 +48,7 @@ flood = ["192.0.2.2", "192.0.2.3"]
 #storm_control.broadcast = 1000
 #storm_control.multicast = 2000
 #storm_control.unknown_unicast = 500
+#clamp_mss = false
 #vrf = "red"
 #gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
 #dhcp_servers = ["10.9.9.9"]

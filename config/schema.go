@@ -21,8 +21,8 @@ const (
 // table is one table of the file format.
 type table struct {
 	name   string
-	array  bool // [[name]]: any number of them
-	inside bool // it belongs to the lines of the table that it is in: name = { ... }, or name.key
+	array  bool   // [[name]]: any number of them
+	inside string // header of the table whose lines it belongs to: name = { ... }, or name.key; "": it has lines of its own
 	doc    string
 	keys   []key
 	kids   []*table
@@ -59,7 +59,7 @@ func (t *table) kid(name string) *table {
 // header returns the table as the file opens it.
 func (t *table) header() string {
 	name := t.name
-	if t.inside {
+	if t.inside != "" {
 		return name
 	}
 	if t == routeTable {
@@ -73,7 +73,7 @@ func (t *table) header() string {
 
 // form says how the table is written.
 func (t *table) form() string {
-	if !t.inside {
+	if t.inside == "" {
 		return t.header()
 	}
 	parts := make([]string, len(t.keys))
@@ -82,6 +82,9 @@ func (t *table) form() string {
 	}
 	return "{ " + strings.Join(parts, ", ") + " }"
 }
+
+// title names the table where it stands alone.
+func (t *table) title() string { return strings.TrimSpace(t.inside + " " + t.header()) }
 
 // fileTable is the whole file format: what is not here is refused, and the
 // sample and the hints for a misspelt key are made of it.
@@ -113,13 +116,13 @@ var datapathTable = &table{name: "datapath", doc: "How frames are moved.", keys:
 	{name: "mac_limit", kind: integer(1, maxMACs), def: int64(defaultMACs), restart: true, doc: "MAC addresses in all"},
 }}
 
-var vniStormTable = &table{name: "storm_control", inside: true, doc: "Bounds how much is flooded.", keys: []key{
+var vniStormTable = &table{name: "storm_control", inside: "[[vni]]", doc: "Bounds how much is flooded: written `storm_control = { broadcast = 1000 }`, or a key a line.", keys: []key{
 	{name: "broadcast", kind: integer(0, maxStorm), doc: "copies a second that go into the overlay, and again frames a second that come out of it; 0 or absent: no limit"},
 	{name: "multicast", kind: integer(0, maxStorm), doc: "the same for multicast: copies of a frame are one for each VTEP or group"},
 	{name: "unknown_unicast", kind: integer(0, maxStorm), doc: "the same for frames to MAC addresses that are not known"},
 }}
 
-var portStormTable = &table{name: "storm_control", inside: true, doc: "Bounds how much of what comes in is flooded.", keys: []key{
+var portStormTable = &table{name: "storm_control", inside: "[[port]]", doc: "Bounds how much of what comes in is flooded: written `storm_control = { broadcast = 1000 }`, or a key a line.", keys: []key{
 	{name: "broadcast", kind: integer(0, maxStorm), doc: "frames a second of what comes in by this port; 0 or absent: no limit"},
 	{name: "multicast", kind: integer(0, maxStorm), doc: "of these, multicast: ND of IPv6 is"},
 	{name: "unknown_unicast", kind: integer(0, maxStorm), doc: "of these, to MAC addresses that are not known"},
@@ -139,6 +142,7 @@ var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on
 	{name: "move_hold", kind: text(wantHold, moveHold), def: "540s", doc: "how long it is held; \"0s\": until `vxgw clear mac`, or until it falls silent"},
 	{name: "allowed_vteps", kind: listOf(text(wantPrefix, sourcePrefix)), doc: "who may send to this VNI; default: `flood` where it is set and there is no `group`, else anyone"},
 	{name: "suppress_arp", kind: boolean(), def: false, doc: "answer ARP and ND for known neighbours instead of flooding"},
+	{name: "clamp_mss", kind: boolean(), def: false, doc: "lower the MSS that hosts announce when they open TCP connections to what the path to the VTEP carries"},
 	{name: "vrf", kind: text("the name of a [[vrf]]", label(1)), doc: "with `gateway`: route this VNI, in this [[vrf]]"},
 	{name: "gateway", kind: listOf(text(wantGateway, gatewayPrefix)), doc: "addresses of the gateway in this VNI, with the length of their subnets"},
 	{name: "dhcp_servers", kind: listOf(text(wantServer, serverAddress)), doc: "DHCP of the hosts is relayed to these, by the routes of `vrf`, and flooded no more"},

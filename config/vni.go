@@ -25,7 +25,8 @@ func (b *builder) readVNIs(sections []section) {
 				Window: get[time.Duration](s, "move_window"),
 				Hold:   get[time.Duration](s, "move_hold"),
 			},
-			Storm: stormOf(s),
+			Storm:    stormOf(s),
+			ClampMSS: get[bool](s, "clamp_mss"),
 		}
 		v.AllowedVTEPs = b.allowed(s, &v)
 		b.indexVNI(s, v, i)

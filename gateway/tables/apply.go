@@ -177,6 +177,7 @@ func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
 		Name:     v.Name,
 		Learning: v.Learning,
 		Suppress: v.SuppressARP,
+		ClampMSS: v.ClampMSS,
 		Anyone:   v.AllowedVTEPs == nil,
 		Allowed:  forward.NewAddrSet(v.AllowedVTEPs),
 		Gateway:  a.gatewayMAC(v),
