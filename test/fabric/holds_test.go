@@ -131,6 +131,25 @@ func TestHeldAtPortThatGoes(t *testing.T) {
 	})
 }
 
+// Nobody is held at a port that has gone meanwhile, though nothing was learned there any
+// more.
+func TestHomeGoesBeforeItIsHeld(t *testing.T) {
+	Test(t, func(n *Net) {
+		a := n.Add(conf("a", vni(1000, "b", holds), ports(10, "e1 e2 e3")))
+		for _, p := range []string{"e1", "e2", "e3"} {
+			n.Send("a."+p, Local(frame.Broadcast, H1))
+		}
+		a.Host.RemoveLink("e1")
+		n.Tick()
+		for _, p := range []string{"e2", "e3", "e2", "e3", "e2", "e3"} {
+			n.Send("a."+p, Local(frame.Broadcast, H1))
+		}
+		if is := where(a, H1); is == "e1 learned" || !held(a, H1) {
+			t.Errorf("%s, held %v", is, held(a, H1))
+		}
+	})
+}
+
 func TestMoveLimitIsReloaded(t *testing.T) {
 	Test(t, func(n *Net) {
 		text := func(more string) string { return conf("a", vni(1000, "b", more), ports(10, "e1 e2")) }
