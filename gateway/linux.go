@@ -12,6 +12,7 @@ import (
 	"vxgw/l2/port"
 	"vxgw/l2/port/raw"
 	"vxgw/l3/underlay"
+	"vxgw/l3/underlay/echo"
 	"vxgw/l3/underlay/path"
 	"vxgw/l3/underlay/udp"
 )
@@ -34,6 +35,7 @@ func Linux() (Edges, error) {
 		OpenUnderlay: openUnderlay,
 		OpenFast:     xdp.NewPlane,
 		PinDir:       xdp.PinDir,
+		OpenEcho:     openEcho,
 		PortTaken:    udp.IsPortTaken,
 		LookAround:   raw.LookAround,
 		IsHeard:      raw.IsHeard,
@@ -41,6 +43,14 @@ func Linux() (Edges, error) {
 		Clock: func() uint32 { return uint32(time.Since(start)/time.Second) + 1 },
 		Nanos: func() int64 { return int64(time.Since(start)) + 1 },
 	}, nil
+}
+
+func openEcho(own netip.Addr) (Echo, error) {
+	s, err := echo.Open(own)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // tapped is a port with a Tap.

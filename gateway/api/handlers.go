@@ -39,10 +39,7 @@ func (s *Server) controlHandler() http.Handler {
 	s.handleState(mux)
 	mux.Handle("/v1/explain", only(http.MethodPost, s.explain))
 	known := append(statePaths(), "POST /v1/explain")
-	if s.opts.Reload != nil {
-		mux.Handle("/v1/reload", only(http.MethodPost, s.reload))
-		known = append(known, "POST /v1/reload")
-	}
+	known = append(known, s.handleCommit(mux)...)
 	if s.opts.ClearMACs != nil {
 		mux.Handle("/v1/macs/clear", only(http.MethodPost, s.clear))
 		known = append(known, "POST /v1/macs/clear")
@@ -140,6 +137,8 @@ func (s *Server) state(name string, vni uint32) http.HandlerFunc {
 		return list(s.src.Routes())
 	case "drops":
 		return list(slices.Values(s.src.Drops()))
+	case "config":
+		return list(slices.Values(s.config()))
 	default:
 		return list(slices.Values(s.src.Datapath()))
 	}

@@ -38,10 +38,8 @@ type Options struct {
 	Revision string // the commit it was built from
 	Log      *slog.Logger
 
-	// Reload applies the configuration file again, for POST /v1/reload. An
-	// error wraps ErrInvalid where the file is to blame. It may be called by
-	// several goroutines.
-	Reload func() (Reloaded, error)
+	// Commit applies the configuration file again; nil: nobody does.
+	Commit Committer
 
 	// ClearMACs forgets learned MACs, for POST /v1/macs/clear.
 	ClearMACs func(ClearRequest) (Cleared, error)
