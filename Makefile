@@ -17,11 +17,17 @@ FIGURES ?=
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo env PATH=$$PATH")
 TEST    := go test -p 2 -timeout 20m $(if $(AS_ROOT),-exec '$(AS_ROOT)')
 
-.PHONY: all build demo bench test lint needs fuzz cover clean
+.PHONY: all build demo bench test lint needs fuzz cover clean deb
 all: build
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/vxgw ./cmd/vxgw
+
+# The Debian package, in bin/.
+deb:
+	@test/provide
+	LDFLAGS='$(LDFLAGS)' packaging/deb/build bin
+	lintian --fail-on error,warning --tag-display-limit 0 "$$(ls -t bin/vxgw_*.deb | head -n 1)"
 
 demo: build
 	@if [ "$$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then \

@@ -116,7 +116,10 @@ func (b *builder) datapath(s section) {
 }
 
 func (b *builder) api(s section) {
-	b.cfg.API = API{Socket: get[string](s, "socket"), HTTP: get[string](s, "http")}
+	b.cfg.API = API{Socket: get[string](s, "socket"), HTTP: get[string](s, "http"), ReadGroup: get[string](s, "read_group")}
+	for _, e := range s.vals["http_hosts"].elems {
+		b.cfg.API.HTTPHosts = append(b.cfg.API.HTTPHosts, e.val.(string))
+	}
 }
 
 func (b *builder) log(s section) {

@@ -169,12 +169,15 @@ type RouteHop struct {
 type API struct {
 	Socket string
 	HTTP   string // "": off
+
+	ReadGroup string   // the group that may ask at Socket and change nothing; "": none
+	HTTPHosts []string // further names that HTTP may be asked by
 }
 
 // Log is how the gateway speaks.
 type Log struct {
 	Level  string // "debug" | "info" | "warn" | "error"
-	Format string // "text" | "json" | "journald"
+	Format string // "auto" | "text" | "json" | "journald"
 }
 
 // Problem is one error or warning with its place in the file.

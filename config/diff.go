@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 
 	"vxgw/l2/frame"
 )
@@ -171,7 +172,9 @@ func settings(c *Config) []setting {
 		{datapathTable, "workers", c.Datapath.Workers},
 		{datapathTable, "mac_limit", c.Datapath.MACLimit},
 		{apiTable, "socket", c.API.Socket},
+		{apiTable, "read_group", c.API.ReadGroup},
 		{apiTable, "http", c.API.HTTP},
+		{apiTable, "http_hosts", strings.Join(c.API.HTTPHosts, " ")},
 		{logTable, "level", c.Log.Level},
 		{logTable, "format", c.Log.Format},
 	}

@@ -105,8 +105,8 @@ func TestParseDefaults(t *testing.T) {
 		VNIs: []VNI{{ID: 10010, VLAN: 10, Flood: addrs("192.0.2.2"), Learning: true, Ageing: 300 * time.Second,
 			MACLimit: 65536, Moves: usualMoves, AllowedVTEPs: prefixes("192.0.2.2/32")}},
 		Ports: []Port{{Interface: "eth1", VLAN: 10, VNI: 10010, MACLimit: 1024, BPDU: BPDUDrop}},
-		API:   API{Socket: "/run/vxgw/control.sock", HTTP: "127.0.0.1:9279"},
-		Log:   Log{Level: "info", Format: "text"},
+		API:   API{Socket: "/run/vxgw/control.sock", HTTP: "127.0.0.1:9279", ReadGroup: "vxgw-ro"},
+		Log:   Log{Level: "info", Format: "auto"},
 	}
 	if diff := cmp.Diff(want, got, byValue...); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -189,7 +189,9 @@ prefix = "2001:db8:ffff::/48"
 via = "2001:db8:1::fe"
 [api]
 socket = "/tmp/s"
+read_group = "ops"
 http = ""
+http_hosts = ["edge-1.example.net", "e"]
 [log]
 level = "debug"
 format = "journald"
@@ -221,7 +223,7 @@ format = "journald"
 			{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Hops: []RouteHop{{10010, netip.MustParseAddr("10.1.1.254")}}},
 			{Prefix: netip.MustParsePrefix("2001:db8:ffff::/48"), Hops: []RouteHop{{10010, netip.MustParseAddr("2001:db8:1::fe")}}},
 		}}},
-		API: API{Socket: "/tmp/s"},
+		API: API{Socket: "/tmp/s", ReadGroup: "ops", HTTPHosts: []string{"edge-1.example.net", "e"}},
 		Log: Log{Level: "debug", Format: "journald"},
 	}
 	if diff := cmp.Diff(want, got, byValue...); diff != "" {

@@ -198,10 +198,14 @@ func TestRules(t *testing.T) {
 		{"directory", "", "[api]\nsocket = '/run/'", `f:14:10: socket = "/run/" is a directory: write an absolute path of at most 107 bytes, as /run/vxgw/control.sock`},
 		{"long socket", "", "[api]\nsocket = '/" + strings.Repeat("s", 107) + "'", `f:14:10: socket = "/` + strings.Repeat("s", 59) + `..." is too long for a unix socket: write an absolute path of at most 107 bytes, as /run/vxgw/control.sock`},
 		{"http without port", "", "[api]\nhttp = '127.0.0.1'", `f:14:8: http = "127.0.0.1" is not host:port` + notHTTP},
+		{"no group", "", "[api]\nread_group = 'a b'", `f:14:14: read_group = "a b" is not the name of a group: write the name of a group, as vxgw-ro, or ""`},
+		{"a host with a port", "", "[api]\nhttp_hosts = ['a:80']", `f:14:15: http_hosts: "a:80" is not a host name: write a host name without port, as edge-1.example.net`},
+		{"an address for a name", "", "[api]\nhttp_hosts = ['10.1.1.1']", `f:14:15: http_hosts: "10.1.1.1" is not a host name: write a host name without port, as edge-1.example.net`},
+		{"an empty host", "", "[api]\nhttp_hosts = ['']", `f:14:15: http_hosts: "" is not a host name: write a host name without port, as edge-1.example.net`},
 		{"http port zero", "", "[api]\nhttp = '127.0.0.1:0'", `f:14:8: http = "127.0.0.1:0" has no port in 1..65535` + notHTTP},
 		{"http bad address", "", "[api]\nhttp = '127.0.0.256:80'", `f:14:8: http = "127.0.0.256:80" has no host name or IP address before the port` + notHTTP},
 		{"http bad host", "", "[api]\nhttp = 'a b:80'", `f:14:8: http = "a b:80" has no host name or IP address before the port` + notHTTP},
-		{"log format", "", "[log]\nformat = 'xml'", `f:14:10: format = "xml" is not one of its values: write "text", "json" or "journald"`},
+		{"log format", "", "[log]\nformat = 'xml'", `f:14:10: format = "xml" is not one of its values: write "auto", "text", "json" or "journald"`},
 
 		// VNIs.
 		{"no id", "id = 10010\n", "", "f:5:3: [[vni]] has no id: write a whole number, 1..16777215"},
@@ -500,8 +504,8 @@ func TestNearest(t *testing.T) {
 		"adress": "address", "addres": "address", "Address": "address", "addr": "", "valn": "vlan", "vlans": "vlan", "vn": "vni",
 		"mac-limit": "mac_limit", "maclimit": "mac_limit", "udp_csum": "udp_checksum", "x": "", "": "", "colour": "", "äddress": "address",
 	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
+		if got := Nearest(word, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }

@@ -103,11 +103,13 @@ vlan = 10
 
 [api]
 #socket = "/run/vxgw/control.sock"
+#read_group = "vxgw-ro"
 #http = "127.0.0.1:9279"
+#http_hosts = ["edge-1.example.net"]
 
 [log]
 #level = "info"
-#format = "text"
+#format = "auto"
 `
 
 const sampleHead = `# The configuration of vxgw, a gateway between VLANs and VXLAN, at its usual

@@ -16,6 +16,8 @@ const (
 const (
 	defaultMACs = 1 << 20
 	defaultHTTP = "127.0.0.1:9279"
+
+	defaultReadGroup = "vxgw-ro"
 )
 
 // table is one table of the file format.
@@ -181,11 +183,13 @@ var routeTable = &table{name: "route", array: true, doc: "A static route of the 
 }}
 
 var apiTable = &table{name: "api", doc: "Where the gateway can be asked.", keys: []key{
-	{name: "socket", kind: text("an absolute path", socketPath), def: "/run/vxgw/control.sock", restart: true, doc: "control API and command line; mode 0660, group vxgw"},
+	{name: "socket", kind: text("an absolute path", socketPath), def: "/run/vxgw/control.sock", restart: true, doc: "control API and command line; mode 0660, group vxgw, or 0666 where `read_group` exists: who connects is checked"},
+	{name: "read_group", kind: text(wantGroupName, groupName), def: defaultReadGroup, restart: true, doc: "whose members may ask there and change nothing, if there is such a group; \"\": nobody may only ask"},
 	{name: "http", kind: text(wantHTTP, httpAddress), def: defaultHTTP, restart: true, doc: "metrics and dashboard, read-only; \"\": off"},
+	{name: "http_hosts", kind: listOf(text(wantHostName, httpHost)), restart: true, doc: "names that `http` may be asked by, beside addresses, localhost, the host name and [gateway] name"},
 }}
 
 var logTable = &table{name: "log", doc: "What the gateway tells.", keys: []key{
 	{name: "level", kind: choice("debug", "info", "warn", "error"), def: "info", doc: "least weight of what is told"},
-	{name: "format", kind: choice("text", "json", "journald"), def: "text", restart: true, doc: "how it is written"},
+	{name: "format", kind: choice("auto", "text", "json", "journald"), def: "auto", restart: true, doc: "how it is written; auto: to the journal where systemd runs the gateway, else as text"},
 }}

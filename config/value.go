@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -386,6 +387,30 @@ func socketPath(s string) (string, error) {
 	}
 	return s, nil
 }
+
+const (
+	wantGroupName = "the name of a group, as vxgw-ro, or \"\""
+	wantHostName  = "a host name without port, as edge-1.example.net"
+)
+
+// groupName reads the name of a group of this machine, as groupadd(8) takes it; "" is
+// none.
+func groupName(s string) (string, error) {
+	if s != "" && !isGroupName.MatchString(s) {
+		return s, fault("is not the name of a group", wantGroupName)
+	}
+	return s, nil
+}
+
+// httpHost reads a name that a browser or a client may call this machine by.
+func httpHost(s string) (string, error) {
+	if s == "" || len(s) > 253 || !isHostName(s) {
+		return s, fault("is not a host name", wantHostName)
+	}
+	return s, nil
+}
+
+var isGroupName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 
 // httpAddress reads where to listen for HTTP; "" is nowhere.
 func httpAddress(s string) (string, error) {

@@ -43,6 +43,7 @@ type fast struct {
 	unsettled bool              // there is news of interfaces
 	again     time.Time         // every interface is looked at
 	seen      uint64            // frames at the last look
+	seenAt    time.Time         // of that
 
 	unpinned string        // why the fast path ends with this process; "": it does not
 	heritage *xdp.Heritage // of a gateway that was here before; nil: there is none
@@ -72,7 +73,7 @@ func newFast(g *Gateway, cfg *config.Config) *fast {
 	plane, err := g.edges.OpenFast(fastSizes(cfg), fastUnderlay(cfg))
 	if err != nil {
 		f.why = cannot(err, "")
-		g.log.Warn("no fast path: all frames are carried by the workers, which is slower", "reason", f.why)
+		g.log.Warn("no fast path: all frames are carried by the workers, which is slower", "reason", f.why, "mend", "mend the reason, or set [datapath] mode = \"raw\" if the workers are enough")
 		return f
 	}
 	if err := plane.CountLost(); err != nil {
@@ -202,7 +203,7 @@ func (f *fast) everySecond(now uint32) {
 	defer f.mu.Unlock()
 	if n := f.plane.Unplaced(); n > 0 && !f.full {
 		f.full = true
-		f.gw.log.Warn("the fast path has no room for more MACs: frames to and from the others are carried by the workers, which is slower", "not_there", n)
+		f.gw.log.Warn("the fast path has no room for more MACs: frames to and from the others are carried by the workers, which is slower", "not_there", n, "mend", "raise [datapath] mac_limit")
 	}
 }
 

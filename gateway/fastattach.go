@@ -20,12 +20,13 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 		l.trial.notBefore = now.Add(pauseAtFirst)
 		if l.refused != l.why { // it is tried again and again
 			l.refused = l.why
-			f.gw.log.Warn("no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why)
+			f.gw.log.Warn("no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why,
+				"mend", "mend the reason, or set [datapath] mode = \"raw\" to have it not tried")
 		}
 		return false
 	}
 	l.at, l.frags, l.why, l.refused = at, frags, "", ""
-	l.trial.last = f.plane.Load(l.link.Index)
+	l.trial.begin(f.plane.Load(l.link.Index), now)
 	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
 	f.adviseRSS(l)
 	return true
@@ -80,6 +81,6 @@ func (f *fast) detach(index int) {
 		f.gw.log.Debug("taking XDP away", "interface", l.link.Name, "err", err)
 	}
 	l.at = nil
-	l.trial.last = f.plane.Load(l.link.Index)
+	l.trial.begin(f.plane.Load(l.link.Index), time.Now())
 	f.gw.log.Debug("XDP taken away", "interface", l.link.Name)
 }

@@ -56,7 +56,8 @@ func (f *fast) inherit() {
 		return
 	}
 	if h.Strange {
-		f.gw.log.Warn("the tables of a former gateway are of another version: its MACs are learned anew")
+		f.gw.log.Warn("the tables of a former gateway are of another version: its MACs are learned anew",
+			"mend", "nothing to do: frames for them are flooded until they are heard")
 	}
 	n := f.learnLeft(h)
 	f.gw.log.Info("a former gateway's fast path goes on, and is taken over", "interfaces", h.Left(), "macs", n)
@@ -86,7 +87,7 @@ func (f *fast) learnLeft(h *xdp.Heritage) (n int) {
 		}
 	})
 	if err != nil {
-		f.gw.log.Warn("not all MACs of a former gateway are known", "err", err)
+		f.gw.log.Warn("not all MACs of a former gateway are known", "err", err, "mend", "nothing to do: frames for the others are flooded until they are heard")
 	}
 	return n
 }
@@ -125,7 +126,7 @@ func (f *fast) begin() {
 			f.mu.Lock()
 			f.unpinned = err.Error()
 			f.mu.Unlock()
-			f.gw.log.Warn("the fast path will end with this process", "err", err)
+			f.gw.log.Warn("the fast path will end with this process", "err", err, "mend", "let this user write to a BPF file system, as the systemd unit does at /run/vxgw-bpf")
 		}
 	}
 	f.publish()

@@ -83,7 +83,7 @@ func (f *fast) look() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	busy := f.isBusy()
+	busy := f.isBusy(now)
 	if !busy && !f.unsettled && now.Before(f.again) {
 		return
 	}
@@ -97,7 +97,7 @@ func (f *fast) look() {
 			f.unsettled = true
 			break
 		}
-		if f.settle(index, l, now) {
+		if f.settle(index, l, busy, now) {
 			changes++
 		}
 	}
@@ -110,10 +110,10 @@ func (f *fast) look() {
 }
 
 // settle puts a program at an interface or takes it away, and reports whether it did.
-func (f *fast) settle(index int, l *fastLink, now time.Time) bool {
+func (f *fast) settle(index int, l *fastLink, busy bool, now time.Time) bool {
 	v, frags, why := fit(l.link)
 	if why == "" && f.adapts(l) && !f.heritage.Has(index, l.role) {
-		why = f.tried(l, now)
+		why = f.tried(l, busy, now)
 	}
 	switch {
 	case why == "" && l.at == nil && now.After(l.trial.notBefore):

@@ -50,7 +50,7 @@ func (f *fast) publish() {
 			"not_there", what, "mend", "start the gateway anew: it makes room for twice what the configuration has")
 	}
 	if err := f.plane.Publish(v); err != nil {
-		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
+		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err, "mend", "if it is said again: systemctl restart vxgw, which loses nothing")
 	}
 }
 

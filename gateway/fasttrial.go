@@ -12,6 +12,7 @@ import (
 // trial is what is known of who sends on a veth.
 type trial struct {
 	last      xdp.Load  // at the last look
+	at        time.Time // of that
 	notBefore time.Time // a program is tried again
 	pause     time.Duration
 }
@@ -32,8 +33,32 @@ const (
 	mostPause    = 10 * time.Minute
 )
 
+// since returns how much of what a counter counts came in fastEvery, after it went up by
+// n in d. Looks are late where the machine has much to do, and not every interface is
+// looked at each time.
+func since(n uint64, d time.Duration) uint64 {
+	return uint64(float64(n) * float64(fastEvery) / float64(max(d, fastEvery)))
+}
+
+// begin begins to count anew.
+func (t *trial) begin(is xdp.Load, now time.Time) { t.last, t.at = is, now }
+
+// next returns what came in fastEvery since the last look, on the average; nothing where
+// this is the first one.
+func (t *trial) next(is xdp.Load, now time.Time) (came xdp.Load) {
+	was, d := t.last, now.Sub(t.at)
+	if !t.at.IsZero() {
+		came = xdp.Load{
+			XDP: since(is.XDP-was.XDP, d), Local: since(is.Local-was.Local, d),
+			Buffers: since(is.Buffers-was.Buffers, d), Undone: since(is.Undone-was.Undone, d),
+		}
+	}
+	t.begin(is, now)
+	return came
+}
+
 // isBusy reports whether much has come in since the last look, by any interface.
-func (f *fast) isBusy() bool {
+func (f *fast) isBusy(now time.Time) bool {
 	n := f.plane.Load(0).Buffers + f.read.Load()
 	for _, l := range f.links {
 		if l.at == nil || !f.adapts(l) {
@@ -41,9 +66,9 @@ func (f *fast) isBusy() bool {
 		}
 		n += f.plane.Load(l.link.Index).XDP
 	}
-	was := f.seen
-	f.seen = n
-	return n-was >= manyFrames
+	was, at := f.seen, f.seenAt
+	f.seen, f.seenAt = n, now
+	return since(n-was, now.Sub(at)) >= manyFrames
 }
 
 // adapts reports whether a program is only at an interface while it pays.
@@ -84,26 +109,24 @@ const (
 // on this machine must go up: to have it go through XDP first costs, and while there is
 // a program at a veth its peer cuts super-frames itself, which costs TCP most of its
 // speed. So the sender decides.
-func (f *fast) tried(l *fastLink, now time.Time) string {
-	is, t := f.plane.Load(l.link.Index), &l.trial
-	was := t.last
-	t.last = is
+func (f *fast) tried(l *fastLink, busy bool, now time.Time) string {
+	t := &l.trial
+	came := t.next(f.plane.Load(l.link.Index), now)
 	if f.heard(l.link.Index) {
 		return captured
 	}
 	if l.at == nil {
-		frames, undone := is.Buffers-was.Buffers, is.Undone-was.Undone
 		switch {
 		case now.Before(t.notBefore) && l.refused != "":
 			return l.refused
-		case now.Before(t.notBefore), undone*8 > frames:
+		case now.Before(t.notBefore), came.Undone*8 > came.Buffers:
 			return localSenders
-		case frames < someFrames:
+		case !busy, came.Buffers < someFrames:
 			return littleComes
 		}
 		return ""
 	}
-	if local := is.Local - was.Local; local < manyLocal || local*2 < is.XDP-was.XDP {
+	if came.Local < manyLocal || came.Local*2 < came.XDP {
 		return ""
 	}
 	t.pause = min(max(2*t.pause, pauseAtFirst), mostPause)

@@ -32,6 +32,7 @@ type Gateway struct {
 	paths         paths
 	pathMTUs      pathMTUs
 	probes        probes
+	watch         watch
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
 	ipsec  atomic.Bool                   // the host has IPsec policies
@@ -73,6 +74,7 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		g.fast.close()
 		return nil, err
 	}
+	g.watch = newWatch(g)
 	g.router = newRouter(g)
 	g.cfg.Store(cfg)
 	g.trouble.log = log

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"vxgw/gateway/api"
+	"vxgw/gateway/events"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
@@ -19,6 +20,7 @@ func (g *Gateway) tendHolds() {
 	t, s, now := g.tables.FDB(), g.tables.Snapshot(), g.edges.Clock()
 	began, ended := 0, 0
 	more := t.NewlyHeld(func(h fdb.Held) {
+		g.watch.note(heldEvent(s, events.MACHeld, h.Domain, h.MAC, h.At, h.Also))
 		if began++; began <= holdLines {
 			g.log.Warn("a MAC moves too often: it is held where it was, and its frames from elsewhere are dropped",
 				"mac", h.MAC, "vni", vniOf(s, h.Domain), "held_at", placeName(s, h.At), "also_at", placeName(s, h.Also), "moves", h.Moves,
@@ -29,6 +31,7 @@ func (g *Gateway) tendHolds() {
 		g.log.Warn("more MACs move too often, and are held", "macs", more, "mend", "there is a loop: `vxgw show macs` has where they are held")
 	}
 	t.EndHolds(now, func(d fdb.Domain, m frame.MAC) {
+		g.watch.note(events.Event{Type: events.MACReleased, VNI: vniOf(s, d), MAC: m.String()})
 		if ended++; ended <= holdLines {
 			g.log.Info("a MAC is not held any more", "mac", m, "vni", vniOf(s, d))
 		}
@@ -36,6 +39,14 @@ func (g *Gateway) tendHolds() {
 	if more := ended - holdLines; more > 0 {
 		g.log.Info("more MACs are not held any more", "macs", more)
 	}
+}
+
+// heldEvent tells of a station that is held at one place, and was heard at another.
+func heldEvent(s *forward.Snapshot, t events.Type, d fdb.Domain, m frame.MAC, at, also fdb.Hop) events.Event {
+	e := events.Event{Type: t, VNI: vniOf(s, d), MAC: m.String(), Mend: forward.DuplicateMAC.Mend()}
+	e.Port, e.VTEP = namesOf(s, at)
+	e.FromPort, e.FromVTEP = namesOf(s, also)
+	return e
 }
 
 func vniOf(s *forward.Snapshot, d fdb.Domain) uint32 {

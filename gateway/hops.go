@@ -158,7 +158,7 @@ func (g *Gateway) confirmHops() {
 
 func (g *Gateway) confirm(hops []path.Neighbour) {
 	if err := g.edges.Host.Confirm(hops); err != nil {
-		g.trouble.once("confirm", "the host cannot be told that next hops are in use: one that dies is noticed late", "err", err)
+		g.trouble.once("confirm", "the host cannot be told that next hops are in use: one that dies is noticed late", "err", err, "mend", "give the gateway CAP_NET_ADMIN, as the systemd unit does")
 	}
 }
 
@@ -176,7 +176,7 @@ func (g *Gateway) reconcileLinks() {
 	g.reapOverlay()
 	queues, err := g.up.dev.UseLinks(use)
 	if err != nil {
-		g.trouble.once("links", "VXLAN goes by the host's IP stack, which is slower", "err", err)
+		g.trouble.once("links", "VXLAN goes by the host's IP stack, which is slower", "err", err, "mend", "nothing is lost by it; `vxgw show datapath` says when it is over")
 	}
 	for _, q := range queues {
 		g.startOverlay(len(g.up.workers), q)

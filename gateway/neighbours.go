@@ -47,10 +47,12 @@ func (g *Gateway) Neighbours() []api.NeighbourRow {
 	})
 	rows := make([]api.NeighbourRow, 0, len(entries))
 	for _, e := range entries {
-		rows = append(rows, api.NeighbourRow{
+		row := api.NeighbourRow{
 			VNI: s.Domains[e.Domain].VNI, Address: e.Addr.String(), MAC: e.MAC.String(),
 			State: neighbourState(e, now), Origin: api.OriginLearned,
-		})
+		}
+		row.Port, row.VTEP = g.whereIs(s, e.Domain, e.MAC)
+		rows = append(rows, row)
 	}
 	return append(rows, g.hosts(s)...)
 }
@@ -68,6 +70,7 @@ func (g *Gateway) hosts(s *forward.Snapshot) []api.NeighbourRow {
 		}
 		if !e.MAC.IsZero() {
 			row.MAC = e.MAC.String()
+			row.Port, row.VTEP = g.whereIs(s, e.Domain, e.MAC)
 		}
 		if e.State == nud.Permanent {
 			row.Origin = api.OriginStatic

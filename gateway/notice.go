@@ -8,6 +8,7 @@ type notices struct {
 	storms   map[stormAt]*stormSeen
 	overflow [forward.NumDirections]notice
 	refused  [numRefusals]notice
+	drops    [forward.NumDirections][forward.NumReasons]notice
 }
 
 // notice is a counter that is told of when it has grown, once in alertEvery
@@ -58,11 +59,12 @@ func (g *Gateway) noticeLosses() {
 			continue
 		}
 		if n, ok := g.notices.refused[r].due(g.ledger.refused[r].Load(), now); ok {
-			what := "a limit keeps MACs from being learned: frames for them are flooded"
+			args := []any{"limit", refusal(r), "frames", n, "mend", mend}
 			if refusal(r) == neighbourLimit {
-				what = "a limit keeps IP addresses of neighbours from being learned: requests for them are flooded"
+				g.log.Warn("a limit keeps IP addresses of neighbours from being learned: requests for them are flooded", args...)
+				continue
 			}
-			g.log.Warn(what, "limit", refusal(r), "frames", n, "mend", mend)
+			g.log.Warn("a limit keeps MACs from being learned: frames for them are flooded", args...)
 		}
 	}
 }

@@ -232,5 +232,5 @@ func (g *Gateway) lacks(err error) {
 			break
 		}
 	}
-	g.trouble.once("underlay lacks "+err.Error(), "the underlay works with less than it should", "err", err)
+	g.trouble.once("underlay lacks "+err.Error(), "the underlay works with less than it should", "err", err, "mend", mendLacks)
 }

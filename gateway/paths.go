@@ -158,7 +158,7 @@ func (g *Gateway) tellLost(lost []netip.Addr, why error) {
 		g.log.Info("there is a path to every VTEP again")
 		return
 	}
-	g.log.Warn("there is no path to a VTEP", "vtep", lost[len(lost)-1], "vteps_without_path", len(lost), "err", why)
+	g.log.Warn("there is no path to a VTEP", "vtep", lost[len(lost)-1], "vteps_without_path", len(lost), "err", why, "mend", "`ip route get` of the VTEP says why; give the underlay a route")
 }
 
 // warnNarrow says where a path carries less than the access ports of a VNI may

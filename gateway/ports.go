@@ -161,7 +161,7 @@ func (g *Gateway) openPort(p *portState) bool {
 	}
 	p.link, p.dev, p.done, p.unreadable = p.seen, dev, make(chan struct{}), 0
 	if p.lacks = dev.Lacks(); p.lacks != nil {
-		g.trouble.once("port lacks "+p.cfg.Interface, "a port works with less than it should", "port", p.cfg.Interface, "err", p.lacks)
+		g.trouble.once("port lacks "+p.cfg.Interface, "a port works with less than it should", "port", p.cfg.Interface, "err", p.lacks, "mend", mendLacks)
 	}
 	done, once := p.done, new(sync.Once)
 	for i, q := range dev.Queues() {
@@ -258,6 +258,7 @@ func (g *Gateway) setCondition(p *portState, is condition) {
 	if p.condition != is {
 		p.condition = is
 		p.changes++
+		g.watch.port(p)
 	}
 	notShown, due := p.due(g.edges.Clock())
 	if !due {

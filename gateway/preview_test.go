@@ -125,9 +125,11 @@ var rows = []row{
 	{"Datapath.Workers", "[datapath]", "[datapath]\nworkers = 3", []string{"datapath workers: 0 -> 3" + waits}, false, "", 0},
 	{"Datapath.MACLimit", "[datapath]", "[datapath]\nmac_limit = 9", []string{"datapath mac_limit: 1048576 -> 9" + waits}, false, "", 0},
 	{"API.Socket", "[api]", "[api]\nsocket = \"/run/s\"", []string{"api socket: /run/vxgw/control.sock -> /run/s" + waits}, false, "", 0},
+	{"API.ReadGroup", "[api]", "[api]\nread_group = \"ops\"", []string{"api read_group: vxgw-ro -> ops" + waits}, false, "", 0},
+	{"API.HTTPHosts", "[api]", "[api]\nhttp_hosts = [\"edge-1.example.net\"]", []string{`api http_hosts: "" -> edge-1.example.net` + waits}, false, "", 0},
 	{"API.HTTP", "[api]", "[api]\nhttp = \"\"", []string{`api http: 127.0.0.1:9279 -> ""` + waits}, false, "", 0},
 	{"Log.Level", "[log]", "[log]\nlevel = \"debug\"", []string{"log level: info -> debug: nothing is interrupted"}, false, "", 0},
-	{"Log.Format", "[log]", "[log]\nformat = \"json\"", []string{"log format: text -> json" + waits}, false, "", 0},
+	{"Log.Format", "[log]", "[log]\nformat = \"json\"", []string{"log format: auto -> json" + waits}, false, "", 0},
 
 	{"VNIs.ID", "[[port]]\ninterface = \"e1\"", "[[vni]]\nid = 4000\nvlan = 40\n[[port]]\ninterface = \"e1\"", []string{"vni 4000: added: nothing is interrupted"}, false, "", 0},
 	{"VNIs.ID", "[[vni]]\nid = 3000\nvlan = 30\ngroup = \"239.1.1.1\"\n", "", []string{"vni 3000: removed: its 0 MACs are flushed, its frames are dropped (unknown_vni)"}, true, "", 0},

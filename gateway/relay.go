@@ -70,7 +70,7 @@ func (r *router) relayRequest(j job) {
 
 func (r *router) refuse(j job, err error) {
 	r.routing.tally.lose(forward.NotServed)
-	r.gw.trouble.once("dhcp "+err.Error(), "a DHCP message was not relayed", "vni", r.tx.snap.Domains[j.domain].VNI, "err", err)
+	r.gw.trouble.once("dhcp "+err.Error(), "a DHCP message was not relayed", "vni", r.tx.snap.Domains[j.domain].VNI, "err", err, "mend", "see that dhcp_servers of the [[vni]] are DHCP servers, and who sends it: tcpdump port 67 or port 547")
 }
 
 // servers returns the DHCP servers of a domain.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"vxgw/config"
+	"vxgw/gateway/events"
 )
 
 // Reload makes next the configuration that runs and returns what that changed.
@@ -28,6 +29,7 @@ func (g *Gateway) Reload(next *config.Config) (config.Changes, error) {
 	g.reloadPorts(is.Ports)
 	g.paths.ask(allPaths)
 	g.nudge()
+	g.watch.reloaded(changes)
 	return changes, nil
 }
 
@@ -53,5 +55,6 @@ func (g *Gateway) reloadPorts(want []config.Port) {
 	g.closePorts(gone)
 	for _, p := range gone {
 		g.log.Info("port removed", "port", p.cfg.Interface)
+		g.watch.note(events.Event{Type: events.PortGone, Port: p.cfg.Interface, VNI: p.cfg.VNI})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"vxgw/gateway/api"
+	"vxgw/gateway/events"
 	"vxgw/gateway/forward"
 	"vxgw/gateway/storm"
 )
@@ -34,8 +35,23 @@ type stormSeen struct {
 // stormPlace is storm control at work somewhere, in words.
 type stormPlace struct {
 	*storm.Control
-	where []any // for the log
-	of    string
+	port      string // "": it is of vni
+	vni       uint32
+	direction string // as in api.StormRow
+}
+
+// log is the place as attributes.
+func (p *stormPlace) log(k storm.Kind) []any {
+	where := []any{"port", p.port}
+	if p.port == "" {
+		where = []any{"vni", p.vni}
+	}
+	return append(where, "kind", k, "direction", p.direction, "limit", p.Limit(k))
+}
+
+// event is an event about the place.
+func (p *stormPlace) event(t events.Type, k storm.Kind) events.Event {
+	return events.Event{Type: t, Port: p.port, VNI: p.vni, Kind: k.String(), Direction: p.direction, Count: p.Dropped(k)}
 }
 
 // stormPlaces returns every place that has storm control.
@@ -43,13 +59,12 @@ func stormPlaces(s *forward.Snapshot) []stormPlace {
 	var all []stormPlace
 	for i := range s.Ports {
 		if p := &s.Ports[i]; p.Storm != nil {
-			all = append(all, stormPlace{p.Storm, []any{"port", p.Name}, "comes in at a port"})
+			all = append(all, stormPlace{Control: p.Storm, port: p.Name, direction: "rx"})
 		}
 	}
 	for i := range s.Domains {
 		if d := &s.Domains[i]; d.StormIn != nil {
-			vni := []any{"vni", d.VNI}
-			all = append(all, stormPlace{d.StormIn, vni, "comes out of the overlay"}, stormPlace{d.StormOut, vni, "goes into the overlay, in copies"})
+			all = append(all, stormPlace{Control: d.StormIn, vni: d.VNI, direction: "rx"}, stormPlace{Control: d.StormOut, vni: d.VNI, direction: "tx"})
 		}
 	}
 	return all
@@ -97,17 +112,23 @@ func (g *Gateway) watchStorm(p stormPlace, k storm.Kind, now uint32, tells bool)
 	case grown > 0 && is.since == 0:
 		is.since, is.last, is.before, is.told = now, now, n-grown, tells
 		p.SetActive(k, true)
+		e := p.event(events.StormBegin, k)
+		e.Frames, e.Mend = grown, forward.Storm.Mend()
+		g.watch.note(e)
 		if tells {
-			g.log.Warn("storm control: more "+words(k)+" "+p.of+" than its limit: dropped", append(p.where, "limit", p.Limit(k), "dropped", grown, "mend", forward.Storm.Mend())...)
+			g.log.Warn("storm control: more is flooded than the limit, and the rest is dropped", append(p.log(k), "dropped", grown, "mend", forward.Storm.Mend())...)
 		}
 		return 1
 	case grown > 0:
 		is.last = now
 	case is.since != 0 && now-is.last >= stormPause:
 		p.SetActive(k, false)
+		e := p.event(events.StormEnd, k)
+		e.Frames = n - is.before
+		g.watch.note(e)
 		lasted := max(is.last-is.since, 1)
 		if is.told {
-			g.log.Info("storm control: no "+words(k)+" is dropped any more", append(p.where, "direction", p.of, "lasted", (time.Duration(lasted)*time.Second).String(), "dropped", n-is.before, "dropped_a_second", (n-is.before)/uint64(lasted))...)
+			g.log.Info("storm control: nothing is dropped any more", append(p.log(k), "lasted", (time.Duration(lasted)*time.Second).String(), "dropped", n-is.before, "dropped_a_second", (n-is.before)/uint64(lasted))...)
 		}
 		is.since = 0
 	}

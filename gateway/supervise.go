@@ -34,6 +34,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	tasks.Go(func() { g.probePaths(ctx) })
 	tasks.Go(func() { g.router.run(ctx) })
 	tasks.Go(func() { g.fast.run(ctx) })
+	tasks.Go(func() { g.watch.run(ctx) })
 	defer tasks.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()
@@ -68,12 +69,13 @@ func (g *Gateway) everySecond(ticks int) {
 	g.tables.Sweep(g.edges.Clock())
 	if f := g.edges.LookAround; f != nil {
 		if err := f(); err != nil {
-			g.trouble.once("look around", "packet captures on this machine are not noticed: they miss what the gateway sends", "err", err)
+			g.trouble.once("look around", "packet captures on this machine are not noticed: they miss what the gateway sends", "err", err, "mend", "let the gateway read /proc/net/packet")
 		}
 	}
 	g.noticeLosses()
 	g.watchStorms()
 	g.tendHolds()
+	g.noticeDrops()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()

@@ -87,6 +87,9 @@ func (t *trouble) underlay(err error) {
 	t.once("underlay "+errno(err).Error(), "packets lost at the underlay", "err", err, "mend", mendUnderlay(err))
 }
 
+// mendLacks is about what the kernel has not or does not let this process have.
+const mendLacks = "frames are carried all the same, slower: CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON (the systemd unit has them) or a newer kernel lift it; `vxgw show datapath` has the rest"
+
 func errno(err error) error {
 	var e unix.Errno
 	if errors.As(err, &e) {

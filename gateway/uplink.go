@@ -19,6 +19,7 @@ import (
 // but for the atomics.
 type uplinkState struct {
 	reason    string // why there is none; "" while there is
+	telling          // of reason
 	forbidden error  // at the start: the sockets may not be made
 	dev       underlay.Underlay
 	workers   []*overlayWorker
@@ -38,6 +39,7 @@ type uplinkState struct {
 // address, and closes them when it no longer does: nothing must leave with a
 // source address that is not ours.
 func (g *Gateway) reconcileUplink() {
+	defer g.tellUplink()
 	holder, why := g.holder()
 	if g.up.dev != nil && (why != "" || g.up.failed.Load()) {
 		g.closeUplink()
@@ -74,9 +76,9 @@ func (g *Gateway) warnHolder(holder path.Link) {
 	first, _ := g.edges.Host.Holder(u.Address)
 	switch {
 	case u.VLAN != 0 && first.Index != holder.Index:
-		g.trouble.once("holder", "the VTEP address is on another interface too than the sub-interface of [underlay] vlan", "address", u.Address, "on", first.Name, "configured", holder.Name)
+		g.trouble.once("holder", "the VTEP address is on another interface too than the sub-interface of [underlay] vlan", "address", u.Address, "on", first.Name, "configured", holder.Name, "mend", "ip address del it from "+first.Name)
 	case u.VLAN == 0 && u.Interface != "" && holder.Name != u.Interface:
-		g.trouble.once("holder", "the VTEP address is on another interface than [underlay] interface", "address", u.Address, "on", holder.Name, "configured", u.Interface)
+		g.trouble.once("holder", "the VTEP address is on another interface than [underlay] interface", "address", u.Address, "on", holder.Name, "configured", u.Interface, "mend", "move the address, or name "+holder.Name+" in [underlay] interface")
 	}
 }
 
@@ -175,11 +177,25 @@ func (g *Gateway) setUplink(why string) {
 		return
 	}
 	g.up.reason = why
-	if why == "" {
-		g.log.Info("underlay up", "address", g.config().Underlay.Address, "port", g.config().Underlay.Port, "queues", len(g.up.dev.Queues()))
+	g.up.changes++
+}
+
+// tellUplink says how the underlay is when that changed, as seldom as of a port.
+func (g *Gateway) tellUplink() {
+	notShown, due := g.up.due(g.edges.Clock())
+	if !due {
 		return
 	}
-	g.log.Warn("underlay down", "reason", why)
+	var args []any
+	if notShown > 0 {
+		args = append(args, "not_shown", notShown)
+	}
+	if g.up.reason == "" && g.up.dev != nil {
+		u := &g.config().Underlay
+		g.log.Info("underlay up", append(args, "address", u.Address, "port", u.Port, "queues", len(g.up.dev.Queues()))...)
+		return
+	}
+	g.log.Warn("underlay down", append(args, "reason", g.up.reason)...)
 }
 
 // pollUplink adds what the kernel refused before a packet could be read.

@@ -104,7 +104,7 @@ func (g *Gateway) removeVLANs(keep int) {
 		g.log.Info("VLAN sub-interface removed", "interface", name)
 	}
 	if err != nil {
-		g.trouble.once("remove VLAN", "a VLAN sub-interface of this gateway's making cannot be removed", "err", err)
+		g.trouble.once("remove VLAN", "a VLAN sub-interface of this gateway's making cannot be removed", "err", err, "mend", "`ip -d link show type vlan` has it, by the alias "+g.mark()+"; ip link delete removes it")
 	}
 }
 
@@ -220,7 +220,7 @@ func (g *Gateway) closeVLAN() {
 	g.removeVLANs(0)
 	if s.given != 0 {
 		if err := g.edges.Host.Unassign(s.given, u.Assign); err != nil {
-			g.log.Warn("the VTEP address stays where the gateway put it", "interface", s.link.Name, "address", u.Assign, "err", err)
+			g.log.Warn("the VTEP address stays where the gateway put it", "interface", s.link.Name, "address", u.Assign, "err", err, "mend", "ip address del "+u.Assign.String()+" dev "+s.link.Name)
 		}
 	}
 }

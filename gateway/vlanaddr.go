@@ -43,7 +43,7 @@ func (g *Gateway) unassign(held []netip.Prefix) {
 			continue
 		}
 		if err := g.edges.Host.Unassign(g.up.vlan.link.Index, p); err != nil {
-			g.trouble.once("unassign", "an address that is not configured any more cannot be taken away", "interface", g.up.vlan.link.Name, "address", p, "err", err)
+			g.trouble.once("unassign", "an address that is not configured any more cannot be taken away", "interface", g.up.vlan.link.Name, "address", p, "err", err, "mend", "ip address del "+p.String()+" dev "+g.up.vlan.link.Name)
 		}
 	}
 }

@@ -140,6 +140,9 @@ func TestUserAndDirectories(t *testing.T) {
 	if passwd, err := os.ReadFile(filepath.Join(root, "etc/passwd")); err != nil || !strings.Contains(string(passwd), "vxgw:") {
 		t.Errorf("no user vxgw in %q, %v", passwd, err)
 	}
+	if groups, err := os.ReadFile(filepath.Join(root, "etc/group")); err != nil || !strings.Contains(string(groups), "vxgw-ro:") {
+		t.Errorf("no group vxgw-ro in %q, %v", groups, err)
+	}
 }
 
 func abs(t *testing.T, name string) string {

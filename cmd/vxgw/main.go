@@ -48,6 +48,9 @@ func noteStart(c *cobra.Command, started *bool) {
 	}
 }
 
+// packagers are commands that only a build for packagers has.
+var packagers []func() *cobra.Command
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "vxgw",
@@ -65,8 +68,11 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 	root.SetHelpCommand(helpCommand(root))
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
-		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), clearCommand(), explainCommand(),
+		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), clearCommand(), eventsCommand(), explainCommand(),
 		sampleCommand(), schemaCommand(), demoCommand(), versionCommand(),
 	)
+	for _, command := range packagers {
+		root.AddCommand(command())
+	}
 	return root
 }

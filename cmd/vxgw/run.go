@@ -48,10 +48,11 @@ that is not there yet is waited for.`,
 			context.AfterFunc(ctx, stop) // a second one ends it whatever it does
 			level := new(slog.LevelVar)
 			level.Set(logLevel(cfg.Log.Level))
-			log := newLogger(os.Stderr, cfg.Log, level)
+			format := logFormat(cfg.Log.Format)
+			log := newLogger(os.Stderr, format, level)
 			err = run(ctx, begin, log, level, o)
 			// One who reads the log by program, or by priority, is told there.
-			if err != nil && cfg.Log.Format != "text" {
+			if err != nil && format != "text" {
 				log.Error("stopped: " + err.Error())
 				return coded{error: err, code: exitFailure, said: true}
 			}
@@ -103,7 +104,8 @@ func run(ctx context.Context, begin *commit.Beginning, log *slog.Logger, level *
 	})
 	defer again.Close()
 	server := api.New(gw, api.Options{
-		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log, Commit: again,
+		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, ReadGroup: cfg.API.ReadGroup, HTTPHosts: cfg.API.HTTPHosts,
+		Version: version, Revision: revision, Log: log, Commit: again,
 		ClearMACs: gw.ClearMACs,
 	})
 	eg, working := errgroup.WithContext(ctx)
@@ -167,7 +169,7 @@ func tellStatus(ctx context.Context, gw *gateway.Gateway, ready <-chan struct{},
 	log.Info("ready", "gateway", gw.Name(), "vtep", was.VTEP, "underlay", upOrDown(was.Underlay),
 		"vnis", was.VNIs, "ports", was.Ports, "ports_up", was.PortsUp)
 	if err := systemd.Ready(was.String()); err != nil {
-		log.Warn(err.Error())
+		log.Warn("the service manager was not told that the gateway is ready", "err", err, "mend", "see that $NOTIFY_SOCKET is its socket; with systemd, Type=notify")
 	}
 	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()

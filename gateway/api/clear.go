@@ -76,10 +76,22 @@ func (r ClearRequest) String() string {
 	return what
 }
 
-// clear forgets learned MACs.
+// clearRoutes are what makes the gateway forget.
+func (s *Server) clearRoutes() []route {
+	if s.opts.ClearMACs == nil {
+		return nil
+	}
+	return []route{{
+		method: http.MethodPost, path: "/v1/macs/clear", on: onSocket, writes: true, handler: s.clear,
+		summary: "forget learned MACs, and let go of those that are held",
+		detail:  "One of \"mac\", \"port\", \"vtep\" and \"all\" says which; \"vni\" narrows it to one VNI. What still sends is learned again at once. Static entries stay.",
+		takes:   ClearRequest{}, answers: Cleared{},
+	}}
+}
+
 func (s *Server) clear(w http.ResponseWriter, r *http.Request) {
 	var req ClearRequest
-	status, err := readBody(http.MaxBytesReader(w, r.Body, maxBody), &req, `{"mac" or "port" or "vtep" or "all", "vni"}`)
+	status, err := readBody(r.Body, &req)
 	if err == nil {
 		status, err = http.StatusBadRequest, req.Check()
 	}
@@ -92,8 +104,7 @@ func (s *Server) clear(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(done)
+	writeJSONTo(w, done)
 }
 
 // ClearMACs has the gateway forget learned MACs.

@@ -126,11 +126,16 @@ func Rows[T any](ctx context.Context, c *Client, name string, vni uint32) iter.S
 }
 
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (io.ReadCloser, error) {
+	return c.ask(ctx, method, path, query, http.Header{}, body)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, query url.Values, header http.Header, body []byte) (io.ReadCloser, error) {
 	u := url.URL{Scheme: "http", Host: "vxgw", Path: path, RawQuery: query.Encode()}
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
+	req.Header = header
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(err)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,41 +86,43 @@ var ErrInvalid = errors.New("the configuration is not valid")
 // to be confirmed, or something does.
 var ErrNotNow = errors.New("not as things are")
 
-// handleCommit adds what changes the configuration, and returns the names of it.
-func (s *Server) handleCommit(mux *http.ServeMux) (known []string) {
+// commitRoutes change the configuration.
+func (s *Server) commitRoutes() []route {
 	c := s.opts.Commit
 	if c == nil {
 		return nil
 	}
-	for _, h := range []struct {
-		name   string
-		answer func(*http.Request) (any, error)
-	}{
-		{"reload", func(r *http.Request) (any, error) {
-			var req ReloadRequest
-			if err := readJSON(r, maxBody, &req); err != nil {
-				return nil, fmt.Errorf("the request is no {\"confirm\": \"60s\"}: %w", err)
-			}
-			confirm, err := req.wait()
-			if err != nil {
-				return nil, malformed{err}
-			}
-			return c.Reload(confirm)
-		}},
-		{"confirm", func(*http.Request) (any, error) { return c.Confirm() }},
-		{"rollback", func(*http.Request) (any, error) { return c.Rollback() }},
-		{"diff", func(r *http.Request) (any, error) {
-			var req DiffRequest
-			if err := readJSON(r, maxDiff, &req); err != nil {
-				return nil, fmt.Errorf("the request is no {\"file\", \"text\"}: %w", err)
-			}
-			return c.Diff(req.File, []byte(req.Text))
-		}},
-	} {
-		mux.Handle("/v1/"+h.name, only(http.MethodPost, answerJSON(h.answer)))
-		known = append(known, "POST /v1/"+h.name)
+	post := func(name, summary string, answers any, h func(*http.Request) (any, error)) route {
+		return route{method: http.MethodPost, path: "/v1/" + name, on: onSocket, writes: true, handler: answerJSON(h), summary: summary, answers: answers}
 	}
-	return known
+	reload := post("reload", "apply the configuration file again, only what changed", Reloaded{}, func(r *http.Request) (any, error) {
+		var req ReloadRequest
+		if err := readMaybe(r, &req); err != nil {
+			return nil, err
+		}
+		confirm, err := req.wait()
+		if err != nil {
+			return nil, malformed{error: err}
+		}
+		return c.Reload(confirm)
+	})
+	reload.detail = "A file that is not valid changes nothing: the answer is 422 and names every mistake. With \"confirm\" what ran before comes back after that time, unless POST /v1/confirm came first. 409: something waits to be confirmed already."
+	reload.takes = ReloadRequest{}
+	diff := post("diff", "what a reload with a text would do", Differences{}, func(r *http.Request) (any, error) {
+		var req DiffRequest
+		if err := readMaybe(r, &req); err != nil {
+			return nil, err
+		}
+		return c.Diff(req.File, []byte(req.Text))
+	})
+	diff.detail = "Nothing is done. 422: the gateway would not take the text."
+	diff.takes, diff.maxBody, diff.writes = DiffRequest{}, maxDiff, false
+	return []route{
+		reload,
+		post("confirm", "keep the configuration that waits to be confirmed", ConfigRow{}, func(*http.Request) (any, error) { return c.Confirm() }),
+		post("rollback", "go back to what ran before what waits to be confirmed", Reloaded{}, func(*http.Request) (any, error) { return c.Rollback() }),
+		diff,
+	}
 }
 
 // wait is how long a reload may wait to be confirmed; 0: for ever.
@@ -133,28 +137,24 @@ func (r *ReloadRequest) wait() (time.Duration, error) {
 	return d, CheckConfirm(d)
 }
 
-// malformed is an error of a request.
-type malformed struct{ error }
+// malformed is an error of a request; status is what to answer, 0: 400.
+type malformed struct {
+	error
+	status int
+}
 
 func (m malformed) Unwrap() error { return m.error }
 
-// readJSON reads the body of a request, of one JSON value of at most max bytes or
-// nothing. The error is malformed.
-func readJSON(r *http.Request, max int64, to any) error {
-	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, max))
-	d.DisallowUnknownFields()
-	err := d.Decode(to)
-	if err == io.EOF {
+// readMaybe reads the body of a request, which may be empty. The error is malformed.
+func readMaybe(r *http.Request, to any) error {
+	body := bufio.NewReader(r.Body)
+	if _, err := body.Peek(1); err == io.EOF {
 		return nil
 	}
-	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
-			return nil
-		} else if err == nil {
-			err = errors.New("more than one JSON value")
-		}
+	if status, err := readBody(body, to); err != nil {
+		return malformed{err, status}
 	}
-	return malformed{err}
+	return nil
 }
 
 // answerJSON answers with what f returns, or refuses.
@@ -165,18 +165,15 @@ func answerJSON(f func(*http.Request) (any, error)) http.HandlerFunc {
 			refuse(w, statusOf(err), "%v", err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(answer)
+		writeJSONTo(w, answer)
 	}
 }
 
 func statusOf(err error) int {
-	var tooLong *http.MaxBytesError
+	var bad malformed
 	switch {
-	case errors.As(err, &tooLong):
-		return http.StatusRequestEntityTooLarge
-	case errors.As(err, new(malformed)):
-		return http.StatusBadRequest
+	case errors.As(err, &bad):
+		return cmp.Or(bad.status, http.StatusBadRequest)
 	case errors.Is(err, ErrInvalid):
 		return http.StatusUnprocessableEntity
 	case errors.Is(err, ErrNotNow):

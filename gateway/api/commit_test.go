@@ -115,7 +115,7 @@ func TestCommitRefuses(t *testing.T) {
 		status           int
 		says             string
 	}{
-		{"no JSON", "reload", "60s", 400, `no {\"confirm\": \"60s\"}`},
+		{"no JSON", "reload", "60s", 400, "the request is a number"},
 		{"an unknown key", "reload", `{"confrim":"60s"}`, 400, "confrim"},
 		{"two values", "reload", `{} {}`, 400, "more than one"},
 		{"no time", "reload", `{"confirm":"soon"}`, 400, "write 60s or 5m"},
@@ -123,8 +123,8 @@ func TestCommitRefuses(t *testing.T) {
 		{"too short", "reload", `{"confirm":"10ms"}`, 400, "waits 1s to 24h0m0s"},
 		{"back in time", "reload", `{"confirm":"-5m"}`, 400, "waits 1s to 24h0m0s"},
 		{"too long", "reload", `{"confirm":"25h"}`, 400, "waits 1s to 24h0m0s"},
-		{"too large", "diff", `{"text":"` + strings.Repeat("x", maxDiff) + `"}`, 413, "no {"},
-		{"a diff of something else", "diff", `[1]`, 400, "no {"},
+		{"too large", "diff", `{"text":"` + strings.Repeat("x", maxDiff) + `"}`, 413, "takes 4194304 at most"},
+		{"a diff of something else", "diff", `[1]`, 400, "the request is an array"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			resp, text := ask(t, s, http.MethodPost, "/v1/"+tt.path, tt.body)

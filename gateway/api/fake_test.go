@@ -8,16 +8,25 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"vxgw/gateway/events"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if socket := os.Getenv(askEnv); socket != "" {
+		os.Exit(askAsChild(socket, os.Args[1], os.Args[2]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // noon is the time of day at which every test takes place.
 var noon = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -35,6 +44,15 @@ type fake struct {
 	datapath []DatapathRow
 
 	asked atomic.Pointer[ExplainRequest]
+
+	log     *events.Log
+	logOnce sync.Once
+}
+
+// Events keeps a hundred.
+func (f *fake) Events() *events.Log {
+	f.logOnce.Do(func() { f.log = events.NewLog(100, 1000) })
+	return f.log
 }
 
 func (f *fake) Name() string               { return "edge-1 <b>" }
@@ -94,7 +112,7 @@ func busy() *fake {
 		},
 		vnis: []VNIRow{
 			{VNI: 10010, VLAN: 10, Name: "web", MACs: 4, Ports: []string{"eth1"}, VTEPs: []string{"192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"}, RxPackets: 5, RxBytes: 500, TxPackets: 6, TxBytes: 600, Suppressed: 3},
-			{VNI: 16777215, Name: "", MACs: 0, Ports: []string{"enp129s0f1np1"}, VTEPs: nil},
+			{VNI: 16777215, Name: "", MACs: 0, Ports: []string{"enp129s0f1np1"}, VTEPs: []string{}},
 		},
 		vteps: []VTEPRow{
 			{Address: "192.0.2.2", Origin: "static", VNIs: []uint32{10010}, RxPackets: 5, RxBytes: 500, TxPackets: 6, TxBytes: 600, LastSeen: &seen, MTU: 1450},
@@ -134,11 +152,18 @@ func macRows(n int) iter.Seq[MACRow] {
 // client.
 func start(t testing.TB, src Source, change ...func(*Options)) (*Server, *Client) {
 	t.Helper()
+	return startWith(t, src, func(*Server) {}, change...)
+}
+
+// startWith is start with a Server that prepare has changed.
+func startWith(t testing.TB, src Source, prepare func(*Server), change ...func(*Options)) (*Server, *Client) {
+	t.Helper()
 	opts := Options{Socket: filepath.Join(t.TempDir(), "run", "control.sock"), Version: "v1.2.3", Revision: "abcdef", Log: testLog(t)}
 	for _, f := range change {
 		f(&opts)
 	}
 	s := New(src, opts)
+	prepare(s)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // maxVNI is the largest VNI there is: 24 bits (RFC 7348 section 5).
@@ -36,57 +35,41 @@ func refuse(w http.ResponseWriter, status int, format string, args ...any) {
 // controlHandler is what the unix socket answers.
 func (s *Server) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	s.handleState(mux)
-	mux.Handle("/v1/explain", only(http.MethodPost, s.explain))
-	known := append(statePaths(), "POST /v1/explain")
-	known = append(known, s.handleCommit(mux)...)
-	if s.opts.ClearMACs != nil {
-		mux.Handle("/v1/macs/clear", only(http.MethodPost, s.clear))
-		known = append(known, "POST /v1/macs/clear")
-	}
-	mux.HandleFunc("/", unknownPath(known))
-	return mux
+	register(mux, s.routesOn(onSocket), s.forWriters)
+	return s.forPeers(mux)
 }
 
-// handleState adds GET /v1/* for every resource.
-func (s *Server) handleState(mux *http.ServeMux) {
+// stateRoutes are GET /v1/* for every resource.
+func (s *Server) stateRoutes() []route {
+	var all []route
 	for _, r := range Resources {
-		mux.Handle("/v1/"+r.Name, only(http.MethodGet, func(w http.ResponseWriter, req *http.Request) {
-			vni, err := vniFilter(r, req.URL)
-			if err != nil {
-				refuse(w, http.StatusBadRequest, "%v", err)
-				return
-			}
-			s.state(r.Name, vni)(w, req)
-		}))
-	}
-}
-
-// only lets one method through; HEAD goes where GET goes.
-func only(method string, h http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != method && !(method == http.MethodGet && r.Method == http.MethodHead) {
-			w.Header().Set("Allow", method)
-			refuse(w, http.StatusMethodNotAllowed, "%s does not take %s: use %s", r.URL.Path, r.Method, method)
-			return
+		one := route{
+			method: http.MethodGet, path: "/v1/" + r.Name, on: onBoth, summary: r.Title, answers: rowsOf[r.Name],
+			handler: func(w http.ResponseWriter, req *http.Request) {
+				vni, err := vniFilter(r, req.URL)
+				if err != nil {
+					refuse(w, http.StatusBadRequest, "%v", err)
+					return
+				}
+				s.state(r.Name, vni)(w, req)
+			},
 		}
-		h(w, r)
-	})
+		if r.ByVNI {
+			one.params = []param{vniParam}
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
-func unknownPath(known []string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, "there is no %s here: there is %s", r.URL.Path, strings.Join(known, ", "))
-	}
+// rowsOf is what each resource's list is.
+var rowsOf = map[string]any{
+	"ports": []PortRow{}, "vnis": []VNIRow{}, "vteps": []VTEPRow{}, "macs": []MACRow{},
+	"neighbours": []NeighbourRow{}, "routes": []RouteRow{}, "drops": []DropRow{}, "datapath": []DatapathRow{},
+	"config": []ConfigRow{},
 }
 
-func statePaths() []string {
-	var paths []string
-	for _, r := range Resources {
-		paths = append(paths, "GET /v1/"+r.Name)
-	}
-	return paths
-}
+var vniParam = param{name: "vni", doc: "only what belongs to this VNI", is: schema{"type": "integer", "minimum": 1, "maximum": maxVNI}}
 
 // vniFilter reads ?vni=N; 0 is no filter.
 func vniFilter(r Resource, u *url.URL) (uint32, error) {
@@ -124,23 +107,23 @@ func ParseVNI(text string) (uint32, error) {
 func (s *Server) state(name string, vni uint32) http.HandlerFunc {
 	switch name {
 	case "ports":
-		return list(keep(s.src.Ports(), func(r PortRow) bool { return vni == 0 || r.VNI == vni }))
+		return list(s.bounds, keep(s.src.Ports(), func(r PortRow) bool { return vni == 0 || r.VNI == vni }))
 	case "vnis":
-		return list(keep(s.src.VNIs(), func(r VNIRow) bool { return vni == 0 || r.VNI == vni }))
+		return list(s.bounds, keep(s.src.VNIs(), func(r VNIRow) bool { return vni == 0 || r.VNI == vni }))
 	case "vteps":
-		return list(keep(s.src.VTEPs(), func(r VTEPRow) bool { return vni == 0 || slices.Contains(r.VNIs, vni) }))
+		return list(s.bounds, keep(s.src.VTEPs(), func(r VTEPRow) bool { return vni == 0 || slices.Contains(r.VNIs, vni) }))
 	case "macs":
-		return list(s.src.MACs(vni))
+		return list(s.bounds, s.src.MACs(vni))
 	case "neighbours":
-		return list(keep(s.src.Neighbours(), func(r NeighbourRow) bool { return vni == 0 || r.VNI == vni }))
+		return list(s.bounds, keep(s.src.Neighbours(), func(r NeighbourRow) bool { return vni == 0 || r.VNI == vni }))
 	case "routes":
-		return list(s.src.Routes())
+		return list(s.bounds, s.src.Routes())
 	case "drops":
-		return list(slices.Values(s.src.Drops()))
+		return list(s.bounds, slices.Values(s.src.Drops()))
 	case "config":
-		return list(slices.Values(s.config()))
+		return list(s.bounds, slices.Values(s.config()))
 	default:
-		return list(slices.Values(s.src.Datapath()))
+		return list(s.bounds, slices.Values(s.src.Datapath()))
 	}
 }
 
@@ -154,18 +137,26 @@ func keep[T any](rows []T, wanted func(T) bool) iter.Seq[T] {
 	}
 }
 
-func list[T any](rows iter.Seq[T]) http.HandlerFunc {
+func list[T any](b bounds, rows iter.Seq[T]) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		if r.Method != http.MethodHead {
-			stream(r.Context(), w, rows)
+			stream(r.Context(), b, w, rows)
 		}
 	}
 }
 
+func (s *Server) explainRoutes() []route {
+	return []route{{
+		method: http.MethodPost, path: "/v1/explain", on: onSocket, handler: s.explain,
+		summary: "what a frame would meet", detail: "Nothing is sent, learned or counted.",
+		takes: ExplainRequest{}, answers: Explanation{},
+	}}
+}
+
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
-	req, status, err := readExplain(http.MaxBytesReader(w, r.Body, maxBody))
+	req, status, err := readExplain(r.Body)
 	if err != nil {
 		refuse(w, status, "%v", err)
 		return
@@ -175,42 +166,22 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(answer)
+	if answer.Copies == nil {
+		answer.Copies = []string{} // a list without anything in it, and not null
+	}
+	writeJSONTo(w, answer)
 }
 
 // readExplain reads and checks a request. What it returns names one place to
 // come in at, and a frame in hexadecimal without anything between the digits.
 func readExplain(body io.Reader) (req ExplainRequest, status int, err error) {
-	if status, err = readBody(body, &req, `{"port" or "vtep" and "vni", "frame"}`); err != nil {
+	if status, err := readBody(body, &req); err != nil {
 		return req, status, err
 	}
 	if err = req.Check(); err != nil {
 		return req, http.StatusBadRequest, err
 	}
 	return req, 0, nil
-}
-
-// readBody reads one JSON object, which looks like form, and nothing behind it.
-func readBody(body io.Reader, into any, form string) (status int, err error) {
-	d := json.NewDecoder(body)
-	d.DisallowUnknownFields()
-	err = d.Decode(into)
-	if err == nil {
-		if _, err = d.Token(); err == io.EOF {
-			err = nil
-		} else if err == nil {
-			err = errors.New("more than one JSON value")
-		}
-	}
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		return http.StatusRequestEntityTooLarge, fmt.Errorf("the request is longer than %d bytes, which no frame needs", maxBody)
-	case err != nil:
-		return http.StatusBadRequest, fmt.Errorf("the request is no %s: %w", form, err)
-	}
-	return 0, nil
 }
 
 // Check tells, for people, what is wrong with a request, and puts the frame into

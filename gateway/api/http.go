@@ -11,17 +11,22 @@ import (
 // httpHandler is what the read-only HTTP listener answers.
 func (s *Server) httpHandler() http.Handler {
 	mux := http.NewServeMux()
-	s.handleState(mux)
+	register(mux, s.routesOn(onHTTP), bounded)
+	mux.Handle("/{$}", byMethod([]route{{method: http.MethodGet, handler: s.landing}}, bounded))
+	return plain(s.forHosts(mux))
+}
+
+// metricRoutes are what monitoring asks.
+func (s *Server) metricRoutes() []route {
 	metrics := promhttp.HandlerFor(s.registry(), promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		ErrorHandling:       promhttp.ContinueOnError, // one bad sample must not hide the others
 		MaxRequestsInFlight: 4,
 	})
-	mux.Handle("/metrics", only(http.MethodGet, metrics.ServeHTTP))
-	mux.Handle("/healthz", only(http.MethodGet, healthy))
-	mux.Handle("/{$}", only(http.MethodGet, s.landing))
-	mux.HandleFunc("/", unknownPath(append(statePaths(), "GET /metrics", "GET /healthz")))
-	return plain(mux)
+	return []route{
+		{method: http.MethodGet, path: "/metrics", on: onHTTP, handler: metrics.ServeHTTP, summary: "for Prometheus", media: "text/plain"},
+		{method: http.MethodGet, path: "/healthz", on: onHTTP, handler: healthy, summary: "answers while the process runs", media: "text/plain"},
+	}
 }
 
 // plain keeps a browser from seeing in an answer what is not there.

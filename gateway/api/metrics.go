@@ -39,6 +39,9 @@ var (
 
 	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
 	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same. Of MACs that moved too often (duplicate) only the move that was too many is counted: further frames are duplicate_mac of vxgw_drops_total.", "reason")
+	streamsDesc  = desc("event_streams", "Clients that listen to events.")
+	resyncsDesc  = desc("event_resyncs_total", "Times that a listener to events had to be told that it missed some.")
+	lostDesc     = desc("event_lost_total", "Changes that came faster than they could be told of.")
 	buildDesc    = desc("build_info", "The program that runs; always 1.", "version", "revision", "goversion")
 )
 
@@ -49,6 +52,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // collector asks a Source at each scrape; it keeps nothing between them.
 type collector struct {
 	src               Source
+	server            *Server // nil: nothing is told of it
 	version, revision string
 }
 
@@ -56,7 +60,7 @@ type collector struct {
 func (s *Server) registry() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
-		collector{src: s.src, version: s.opts.Version, revision: s.opts.Revision},
+		collector{src: s.src, server: s, version: s.opts.Version, revision: s.opts.Revision},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -70,6 +74,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepMTUDesc, vtepShrunkDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc, heldDesc, stormDropsDesc, stormActiveDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
+		streamsDesc, resyncsDesc, lostDesc,
 	} {
 		ch <- d
 	}
@@ -106,6 +111,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, r := range c.src.LearnRefused() {
 		m.counter(refusedDesc, r.Count, r.Reason)
+	}
+	if s := c.server; s != nil {
+		m.gauge(streamsDesc, float64(len(s.streams[0])+len(s.streams[1])))
+		m.counter(resyncsDesc, s.resyncs.Load())
+		m.counter(lostDesc, c.src.Events().Lost())
 	}
 	m.gauge(buildDesc, 1, c.version, c.revision, runtime.Version())
 }

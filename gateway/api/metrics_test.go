@@ -31,6 +31,15 @@ vxgw_datapath_info{interface="eth1",mode="raw"} 1
 vxgw_drops_total{direction="access",reason="tagged_frame"} 3
 vxgw_drops_total{direction="overlay",reason="ecn"} 41
 vxgw_drops_total{direction="overlay",reason="too_big"} 0
+# HELP vxgw_event_lost_total Changes that came faster than they could be told of.
+# TYPE vxgw_event_lost_total counter
+vxgw_event_lost_total 0
+# HELP vxgw_event_resyncs_total Times that a listener to events had to be told that it missed some.
+# TYPE vxgw_event_resyncs_total counter
+vxgw_event_resyncs_total 0
+# HELP vxgw_event_streams Clients that listen to events.
+# TYPE vxgw_event_streams gauge
+vxgw_event_streams 0
 # HELP vxgw_frames_total Frames that came in (rx) or went out (tx), by access port or, on the overlay side, by VNI; each copy of a flooded frame counts.
 # TYPE vxgw_frames_total counter
 vxgw_frames_total{direction="rx",port="",vni="10010"} 5

@@ -6,6 +6,8 @@ package api
 import (
 	"iter"
 	"time"
+
+	"vxgw/gateway/events"
 )
 
 // The states of a port.
@@ -94,6 +96,7 @@ const (
 	OriginLearned = "learned"
 	OriginStatic  = "static"
 	OriginGateway = "gateway" // this gateway's own
+	OriginGroup   = "group"   // of a VTEP that is a multicast group
 )
 
 // MACRow is one FDB entry: behind Port or behind VTEP.
@@ -123,6 +126,8 @@ type NeighbourRow struct {
 	MAC     string `json:"mac"`
 	State   string `json:"state"`
 	Origin  string `json:"origin"`
+	Port    string `json:"port,omitempty"` // the access port that the MAC is behind
+	VTEP    string `json:"vtep,omitempty"` // or the VTEP
 }
 
 // RouteRow is one next hop of a route of a VRF: in VNI, and by Via unless it is
@@ -217,6 +222,8 @@ type Source interface {
 	Drops() []DropRow
 	Datapath() []DatapathRow
 	LearnRefused() []RefusedRow
+	// Events returns the log of what happens.
+	Events() *events.Log
 	// Explain returns an error, for the user, when the request itself makes
 	// no sense: an unknown port, no frame.
 	Explain(ExplainRequest) (Explanation, error)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -14,15 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Limits of both listeners. A request is small and comes at once; an answer may
-// be long, and is then given time as it moves (see stream).
 const (
-	maxConns      = 64 // at once, each listener; more wait in the kernel's queue
-	headerTimeout = 5 * time.Second
-	readTimeout   = 10 * time.Second
-	writeTimeout  = 30 * time.Second
-	idleTimeout   = 60 * time.Second
-	maxHeader     = 16 << 10
 	bindRetry     = 5 * time.Second
 	shutdownGrace = time.Second
 )
@@ -38,22 +31,38 @@ type Options struct {
 	Revision string // the commit it was built from
 	Log      *slog.Logger
 
+	// ReadGroup is the group whose members may ask at the socket and change nothing;
+	// "": nobody may only ask, and the socket is for Group alone.
+	ReadGroup string
+	// HTTPHosts are further names that the HTTP listener may be asked by.
+	HTTPHosts []string
+
 	// Commit applies the configuration file again; nil: nobody does.
 	Commit Committer
 
 	// ClearMACs forgets learned MACs, for POST /v1/macs/clear.
 	ClearMACs func(ClearRequest) (Cleared, error)
+
+	bounds bounds // the zero bounds: usualBounds
 }
 
 // Server answers questions about one gateway: on a unix socket to those who
 // administer it, and read-only over HTTP to monitoring.
 type Server struct {
-	src  Source
-	opts Options
-	log  *slog.Logger
+	// set once
+	src     Source
+	opts    Options
+	log     *slog.Logger
+	bounds  bounds
+	access  access
+	may     func(*peer) rights // access.of
+	all     []route
+	streams [2]chan struct{} // places for streams: of the HTTP listener, and of the socket
 
-	ready    chan struct{}
-	httpAddr atomic.Pointer[string] // where the HTTP listener stands now
+	ready     chan struct{}
+	httpAddr  atomic.Pointer[string]    // where the HTTP listener stands now
+	forbidden atomic.Pointer[time.Time] // when the log last had who was refused
+	resyncs   atomic.Uint64             // how often a listener to events had missed some
 }
 
 // New returns a Server that asks src. It opens nothing before Run.
@@ -62,7 +71,19 @@ func New(src Source, opts Options) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{src: src, opts: opts, log: log, ready: make(chan struct{})}
+	s := &Server{
+		src: src, opts: opts, log: log, bounds: opts.bounds, ready: make(chan struct{}),
+		access: access{self: uint32(os.Geteuid()), group: uint32(os.Getegid()), readGroup: opts.ReadGroup},
+	}
+	if s.bounds == (bounds{}) {
+		s.bounds = usualBounds
+	}
+	for i := range s.streams {
+		s.streams[i] = make(chan struct{}, s.bounds.streams)
+	}
+	s.may = s.access.of
+	s.all = s.routes()
+	return s
 }
 
 // Ready is closed once the control socket takes connections. The HTTP listener
@@ -73,16 +94,17 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 // be had is an error; an HTTP address that cannot be had is logged and asked for
 // again, because monitoring must not stop forwarding.
 func (s *Server) Run(ctx context.Context) error {
-	l, err := listenSocket(s.opts.Socket, s.log)
+	l, err := listenSocket(s.opts.Socket, s.opts.ReadGroup, s.log)
 	if err != nil {
 		return err
 	}
+	gate := newGate(l, s.may, s.bounds, s.log)
 	close(s.ready)
 	s.log.Debug("control API is up", "socket", s.opts.Socket)
 
 	eg, ctx := errgroup.WithContext(ctx)
 	eg.Go(func() error {
-		if err := s.serve(ctx, l, s.controlHandler()); err != nil {
+		if err := s.serve(ctx, gate, s.controlHandler()); err != nil {
 			return fmt.Errorf("control socket %s: %w", s.opts.Socket, err)
 		}
 		return nil
@@ -120,7 +142,7 @@ func (s *Server) serveHTTP(ctx context.Context, handler http.Handler) error {
 	s.httpAddr.Store(&addr)
 	defer s.httpAddr.Store(nil)
 	s.log.Info("metrics are served", "url", "http://"+addr+"/metrics")
-	return s.serve(ctx, l, handler)
+	return s.serve(ctx, netutil.LimitListener(l, s.bounds.conns), handler)
 }
 
 // serve answers on l until ctx ends, and closes l.
@@ -128,10 +150,11 @@ func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler
 	srv := &http.Server{
 		Handler:           handler,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: s.bounds.header,
+		ReadTimeout:       s.bounds.read,
+		WriteTimeout:      s.bounds.write,
+		IdleTimeout:       s.bounds.idle,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
@@ -144,7 +167,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler
 			srv.Close()
 		}
 	})
-	err := srv.Serve(netutil.LimitListener(l, maxConns))
+	err := srv.Serve(l)
 	if !stop() {
 		<-stopped
 	}

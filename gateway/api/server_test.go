@@ -228,7 +228,7 @@ func (l *lineCounter) Write(b []byte) (int, error) {
 
 func TestManyClients(t *testing.T) {
 	src := busy()
-	src.macs = macRows(5000)
+	src.macs = macRows(2000)
 	s, _ := start(t, src)
 	var wg sync.WaitGroup
 	for range 50 {
@@ -243,7 +243,7 @@ func TestManyClients(t *testing.T) {
 				}
 				n++
 			}
-			if n != 5000 {
+			if n != 2000 {
 				t.Errorf("%d rows", n)
 			}
 		})

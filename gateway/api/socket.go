@@ -17,11 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Group is the group whose members may speak to the control socket.
+// Group is the group whose members may ask and change at the control socket.
 const Group = "vxgw"
 
 const (
 	socketMode = 0o660
+	publicMode = 0o666 // where there is a group that may only read: who connects is asked who he is
 	dirMode    = 0o755
 	dialTime   = 2 * time.Second
 
@@ -32,7 +33,7 @@ const (
 
 // listenSocket listens on the unix socket at path, in the place of one that
 // nobody answers on any more.
-func listenSocket(path string, log *slog.Logger) (net.Listener, error) {
+func listenSocket(path, readGroup string, log *slog.Logger) (*net.UnixListener, error) {
 	if path == "" || len(path) > maxSocketPath {
 		return nil, fmt.Errorf("[api] socket %q is %d bytes long: a unix socket's path has 1 to %d; choose another", path, len(path), maxSocketPath)
 	}
@@ -55,11 +56,11 @@ func listenSocket(path string, log *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w: set [api] socket to a place this user may write", err)
 	}
-	if err := openToGroup(path, log); err != nil {
+	if err := openToGroups(path, readGroup, log); err != nil {
 		l.Close()
 		return nil, err
 	}
-	return l, nil
+	return l.(*net.UnixListener), nil
 }
 
 // makeDir makes a directory that everybody may pass through, whatever the umask
@@ -121,13 +122,21 @@ func peerPID(conn net.Conn) string {
 	return " (pid " + strconv.Itoa(int(pid)) + ")"
 }
 
-// openToGroup lets the group in. Without such a group, or without the right to
-// hand the socket to it, the process's own group stands in its place.
-func openToGroup(path string, log *slog.Logger) error {
+// openToGroups lets the groups in. Without such a group, or without the right to
+// hand the socket to it, the process's own group stands in for Group. A file has one
+// group only: for a second one the socket is everybody's to connect to, and the gate
+// asks the kernel who did.
+func openToGroups(path, readGroup string, log *slog.Logger) error {
+	mode := fs.FileMode(socketMode)
+	if _, there := groupID(readGroup); there {
+		mode = publicMode
+	} else if readGroup != "" {
+		log.Info("nobody may only read at the control socket", "reason", "there is no group "+readGroup, "mend", "groupadd --system "+readGroup+", then start anew; or [api] read_group")
+	}
 	if err := chownGroup(path); err != nil {
 		log.Debug("control socket keeps this process's group", "socket", path, "reason", err)
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil

@@ -130,7 +130,7 @@ func foreign(t *testing.T, dir string) string {
 func TestGroupIsLoggedOnce(t *testing.T) {
 	var log syncBuffer
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := listenSocket(path, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	l, err := listenSocket(path, "", slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
 	}

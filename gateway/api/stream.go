@@ -9,24 +9,15 @@ import (
 	"time"
 )
 
-const (
-	// streamBuffer is how much of an answer is held before it is sent, in
-	// bytes: the bound on memory, whatever the number of rows.
-	streamBuffer = 32 << 10
-
-	// stallTimeout is how long a client may take for one streamBuffer.
-	stallTimeout = 30 * time.Second
-
-	// streamTimeout is how long a whole answer may take. A million rows need
-	// seconds; a client that drips may not hold a connection for ever.
-	streamTimeout = 10 * time.Minute
-)
+// streamBuffer is how much of an answer is held before it is sent, in
+// bytes: the bound on memory, whatever the number of rows.
+const streamBuffer = 32 << 10
 
 // stream writes rows as a JSON array, a row to a line. A client that went away
 // or does not read ends it; the answer then has no closing bracket, and the
 // connection is closed so that the client sees that it was cut off.
-func stream[T any](ctx context.Context, w http.ResponseWriter, rows iter.Seq[T]) {
-	out := &pacedWriter{w: w, control: http.NewResponseController(w), end: time.Now().Add(streamTimeout)}
+func stream[T any](ctx context.Context, b bounds, w http.ResponseWriter, rows iter.Seq[T]) {
+	out := &pacedWriter{w: w, control: http.NewResponseController(w), stall: b.stall, end: time.Now().Add(b.answer)}
 	buf := bufio.NewWriterSize(out, streamBuffer)
 	buf.WriteByte('[')
 	sep, whole := "\n", true
@@ -60,12 +51,13 @@ func writeJSON(buf *bufio.Writer, row any) bool {
 type pacedWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	end     time.Time
+	stall   time.Duration // for each
+	end     time.Time     // of all; zero: there is none
 }
 
 func (p *pacedWriter) Write(b []byte) (int, error) {
-	deadline := time.Now().Add(stallTimeout)
-	if deadline.After(p.end) {
+	deadline := time.Now().Add(p.stall)
+	if !p.end.IsZero() && deadline.After(p.end) {
 		deadline = p.end
 	}
 	if err := p.control.SetWriteDeadline(deadline); err != nil {

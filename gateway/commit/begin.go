@@ -77,7 +77,8 @@ func (b *Beginning) note(text []byte, unreadable error) {
 // Tell logs what is not as one who wrote the file expects.
 func (b *Beginning) Tell(log *slog.Logger) {
 	if b.broken != "" {
-		log.Warn("the configuration that was confirmed last is not kept as it should be", "file", b.store.path, "err", b.broken)
+		log.Warn("the configuration that was confirmed last is not kept as it should be", "file", b.store.path, "err", b.broken,
+			"mend", "the configuration file is what counts now: see that it is what you want (vxgw check), then reload it")
 	}
 	if b.passed {
 		log.Warn("what the configuration file has was not confirmed: the gateway runs by the one before", "file", b.file, "runs", b.store.path,

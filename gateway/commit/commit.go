@@ -255,7 +255,8 @@ func (c *Committer) rollback(why string) (api.Reloaded, error) {
 	c.opts.Log.Warn("the configuration is rolled back", "file", c.file, "reason", why,
 		"mend", "the file still has what was rolled back: correct it, then vxgw reload --confirm 60s")
 	if err := c.store.save(&held{over: true, refused: refused, text: w.before}); err != nil {
-		c.opts.Log.Warn("the roll-back cannot be noted: every start begins with what is kept until a reload", "err", err)
+		c.opts.Log.Warn("the roll-back cannot be noted: every start begins with what is kept until a reload", "err", err,
+			"mend", "make room where "+c.store.path+" is, correct the file, and reload it")
 	}
 	return done, nil
 }

@@ -1,7 +1,10 @@
 package tables
 
 import (
+	"net/netip"
+
 	"vxgw/gateway/forward"
+	"vxgw/gateway/journal"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
 )
@@ -18,17 +21,46 @@ type Mirror interface {
 	Forgotten(fdb.Domain, frame.MAC)
 }
 
-// mirror tells a Mirror of the FDB's changes.
+// mirror tells the journal, and a Mirror if there is one, of the FDB's changes.
 type mirror struct {
-	of *Tables
-	Mirror
+	of   *Tables
+	copy Mirror // nil: none
 }
 
 // Put is as fdb.Mirror has it.
-func (m *mirror) Put(e fdb.Entry) { m.Learned(e, m.unsure(e)) }
+func (m *mirror) Put(e fdb.Entry, what fdb.Outcome, from fdb.Hop) {
+	if what != fdb.Known {
+		m.of.journal.Put(journal.Record{
+			Kind: journal.MACThere, Domain: e.Domain, MAC: e.MAC, Hop: e.Hop, Origin: e.Origin,
+			Moved: what == fdb.Moved, From: from,
+		})
+	}
+	if m.copy != nil {
+		m.copy.Learned(e, m.unsure(e))
+	}
+}
+
+// Seen is as fdb.Mirror has it.
+func (m *mirror) Seen(d fdb.Domain, a frame.MAC) {
+	if m.copy != nil {
+		m.copy.Seen(d, a)
+	}
+}
 
 // Drop is as fdb.Mirror has it.
-func (m *mirror) Drop(d fdb.Domain, a frame.MAC) { m.Forgotten(d, a) }
+func (m *mirror) Drop(d fdb.Domain, a frame.MAC, why fdb.Cause) {
+	m.of.journal.Put(journal.Record{Kind: journal.MACGone, Domain: d, MAC: a, Cause: why})
+	if m.copy != nil {
+		m.copy.Forgotten(d, a)
+	}
+}
+
+// neighbour tells the journal of an IP address that is at another MAC than before.
+func (t *Tables) neighbour(routed bool) func(d fdb.Domain, a netip.Addr, was, is frame.MAC) {
+	return func(d fdb.Domain, a netip.Addr, was, is frame.MAC) {
+		t.journal.Put(journal.Record{Kind: journal.Neighbour, Routed: routed, Domain: d, Addr: a, Was: was, MAC: is})
+	}
+}
 
 // unsure reports whether a station is pinned behind a VTEP that may not send to the
 // domain. What is learned was taken, and goes when that changes.

@@ -10,6 +10,7 @@ import (
 	"vxgw/config"
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
+	"vxgw/gateway/journal"
 	"vxgw/l2/fdb"
 	"vxgw/l2/neigh"
 	"vxgw/l2/port"
@@ -25,6 +26,7 @@ type Tables struct {
 	hosts      *nud.Table
 	index      *vtepIndex
 	changed    chan struct{} // see Changed
+	journal    *journal.Queue
 
 	snap    atomic.Pointer[forward.Snapshot]
 	orphans atomic.Uint64 // see Orphans
@@ -43,12 +45,17 @@ type Tables struct {
 	part     int                     // of the FDB that was swept last
 }
 
+// journalSize is how many changes wait to be told of: a fiftieth of a second's worth of
+// them at 800,000 a second.
+const journalSize = 1 << 14
+
 // New returns tables for a configuration, with every port absent. copy is told of
 // every change of the FDB; nil: nobody is.
 func New(cfg *config.Config, copy Mirror) (*Tables, error) {
 	t := &Tables{
 		index:   newVTEPIndex(),
 		changed: make(chan struct{}, 1),
+		journal: journal.NewQueue(journalSize),
 
 		neighbours: neigh.New(),
 		hosts:      nud.New(),
@@ -61,11 +68,9 @@ func New(cfg *config.Config, copy Mirror) (*Tables, error) {
 		static:  make(map[addr]struct{}),
 		quiet:   make(map[forward.VTEPID]idle),
 	}
-	c := fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops}
-	if copy != nil {
-		c.Mirror = &mirror{t, copy}
-	}
-	t.fdb = fdb.New(c)
+	t.fdb = fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops, Mirror: &mirror{t, copy}})
+	t.neighbours.OnChange(t.neighbour(false))
+	t.hosts.OnChange(t.neighbour(true))
 	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Neighbours: t.neighbours, Hosts: t.hosts, Local: cfg.Underlay.Address})
 	return t, t.Apply(cfg)
 }
@@ -76,6 +81,10 @@ func (t *Tables) Snapshot() *forward.Snapshot { return t.snap.Load() }
 // Changed is signalled when there is a newer snapshot than when it was last received
 // from.
 func (t *Tables) Changed() <-chan struct{} { return t.changed }
+
+// Journal returns where all that changes in the tables is noted, in the order in which
+// each thing changed. It is for one reader.
+func (t *Tables) Journal() *journal.Queue { return t.journal }
 
 // FDB returns the forwarding database.
 func (t *Tables) FDB() *fdb.Table { return t.fdb }
@@ -97,7 +106,10 @@ func (t *Tables) change(edit func(*forward.Snapshot)) {
 func (t *Tables) publish(s *forward.Snapshot) {
 	t.snap.Store(s)
 	for _, v := range t.numbered {
-		t.index.put(s.VTEPs[v].Addr, v)
+		is := &s.VTEPs[v]
+		t.index.put(is.Addr, v)
+		_, static := t.static[is.Addr]
+		t.journal.Put(journal.Record{Kind: journal.VTEPThere, Addr: is.Addr, Static: static})
 	}
 	t.numbered = t.numbered[:0]
 	select {

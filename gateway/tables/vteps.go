@@ -6,6 +6,7 @@ import (
 
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
+	"vxgw/gateway/journal"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
 	"vxgw/l3/underlay"
@@ -161,6 +162,7 @@ func (t *Tables) retire(old map[forward.VTEPID]addr) {
 	for id, a := range old {
 		t.index.drop(a)
 		t.vteps.drop(a)
+		t.journal.Put(journal.Record{Kind: journal.VTEPGone, Addr: a})
 		delete(t.quiet, id)
 		g.vtep(id)
 	}

@@ -32,23 +32,46 @@ type both struct {
 	now uint32
 
 	mirror map[place]Entry // what the table has told
+	doing  string          // the operation under way
 }
 
-// told is a Mirror that keeps what it is told.
-type told struct {
-	entries map[place]Entry
-	now     *uint32
-}
+// told is a Mirror that keeps what it is told, and holds that what it is told of a
+// change is what the change was.
+type told struct{ *both }
 
-func (m told) Put(e Entry) { m.entries[place{e.Domain, e.MAC}] = e }
+func (m told) Put(e Entry, what Outcome, from Hop) {
+	p := place{e.Domain, e.MAC}
+	was, there := m.mirror[p]
+	right := false
+	switch what {
+	case Known:
+		right = there && was.Hop == e.Hop && was.Origin == e.Origin
+	case Moved:
+		right = there && was.Hop == from && from != e.Hop
+	case Added:
+		right = !there || m.m.expired(was, m.now) || was.Origin != e.Origin && was.Hop == e.Hop
+	}
+	if !right {
+		m.tb.Fatalf("told that %+v is %v from %d; before it was %+v, %t", e, what, from, was, there)
+	}
+	m.mirror[p] = e
+}
 
 func (m told) Seen(d Domain, a frame.MAC) {
-	e := m.entries[place{d, a}]
-	e.Seen = *m.now
-	m.entries[place{d, a}] = e
+	e := m.mirror[place{d, a}]
+	e.Seen = m.now
+	m.mirror[place{d, a}] = e
 }
 
-func (m told) Drop(d Domain, a frame.MAC) { delete(m.entries, place{d, a}) }
+// causes is why a station goes, by the operation.
+var causes = map[string]Cause{"age": Aged, "flush hop": Flushed, "flush domain": Flushed, "flush domain hop": Flushed, "remove": Removed, "forget": Removed, "learn": Ousted}
+
+func (m told) Drop(d Domain, a frame.MAC, why Cause) {
+	if want, known := causes[m.doing]; !known || why != want {
+		m.tb.Fatalf("told that %v went: %v, by %q", a, why, m.doing)
+	}
+	delete(m.mirror, place{d, a})
+}
 
 // op is one operation, with more numbers than it may need.
 type op struct {
@@ -91,6 +114,7 @@ var opNames = []string{"learn", "lookup", "refresh", "time", "set", "remove", "d
 func (b *both) do(name string, o op) {
 	b.tb.Helper()
 	p, h := o.place(), o.anyHop()
+	b.doing = name
 	switch name {
 	case "learn":
 		same(b, name, o, b.t.Learn(p.d, p.m, h, b.now), b.m.learn(p, h, b.now))
@@ -287,7 +311,7 @@ func shards(tb failer, t *Table) {
 // newBoth keeps all in one shard, so that a short run grows and shrinks it.
 func newBoth(tb testing.TB, limit uint8, now uint32) *both {
 	b := &both{tb: tb, now: now, mirror: map[place]Entry{}}
-	c := Config{Limit: int(limit), Hops: bothHops, Mirror: told{b.mirror, &b.now}}
+	c := Config{Limit: int(limit), Hops: bothHops, Mirror: told{b}}
 	b.t, b.m = New(c), newModel(c)
 	b.t.shards, b.t.shift = b.t.shards[:1], 64
 	return b

@@ -75,20 +75,39 @@ type Config struct {
 // Mirror keeps a copy of a table. What it is told of one station it is told in order,
 // with a shard locked: it must not call the table.
 type Mirror interface {
-	// Put says where a station is now.
-	Put(Entry)
+	// Put says where a station is now, and what that changed: it was Added, has Moved
+	// from a hop, or is where it was, Known. An entry that had expired and was not
+	// swept yet is Added again. from is of no use but for Moved.
+	Put(e Entry, what Outcome, from Hop)
 	// Seen says that a station that is there was refreshed. No shard is locked.
 	Seen(Domain, frame.MAC)
-	// Drop says that a station is gone.
-	Drop(Domain, frame.MAC)
+	// Drop says that a station is gone, and why.
+	Drop(Domain, frame.MAC, Cause)
+}
+
+// Cause is why a station went.
+type Cause uint8
+
+// The causes.
+const (
+	Aged    Cause = iota // it was silent for the domain's ageing time
+	Flushed              // what it was behind is gone
+	Removed              // somebody took it out
+	Ousted               // it has moved to a hop that has no room for it
+	numCauses
+)
+
+// String returns the cause's stable name.
+func (c Cause) String() string {
+	return [...]string{"aged", "flushed", "removed", "ousted", "invalid"}[min(c, numCauses)]
 }
 
 // noMirror is the Mirror of a table that has none.
 type noMirror struct{}
 
-func (noMirror) Put(Entry)              {}
-func (noMirror) Seen(Domain, frame.MAC) {}
-func (noMirror) Drop(Domain, frame.MAC) {}
+func (noMirror) Put(Entry, Outcome, Hop)       {}
+func (noMirror) Seen(Domain, frame.MAC)        {}
+func (noMirror) Drop(Domain, frame.MAC, Cause) {}
 
 // Outcome is what Learn did.
 type Outcome uint8

@@ -167,7 +167,7 @@ func TestHeardDuringSweep(t *testing.T) {
 	learn(t, f, red, mac(1), 1, 0, Added)
 	k := key(red, mac(1))
 	s := f.shard(f.hash(k))
-	n := f.sweep(s, func(k uint64, v value) bool {
+	n := f.sweep(s, Aged, func(k uint64, v value) bool {
 		gone := f.expired(red, v, 100)
 		s.find(k, f.hash(k)).touch(v, 100)
 		return gone

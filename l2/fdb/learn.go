@@ -139,18 +139,18 @@ func (t *Table) refreshLocked(sl *slot, k uint64, v value, expired bool, now uin
 		}
 	}
 	sl.touch(v, now) // where it fails, another worker has refreshed the entry
-	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), Learned, now, v.held()})
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), Learned, now, v.held()}, o, v.hop())
 	return o
 }
 
 // move puts a station behind h; o is the outcome when that has room.
 func (t *Table) move(s *shard, sl *slot, k uint64, v value, h Hop, now uint32, o Outcome) Outcome {
 	if !t.take(h) {
-		t.remove(s, k, sl)
+		t.remove(s, k, sl, Ousted)
 		return HopFull
 	}
 	sl.set(makeValue(h, Learned, now))
-	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now, false})
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now, false}, o, v.hop())
 	t.hops[v.hop()].release()
 	return o
 }
@@ -170,16 +170,16 @@ func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcom
 		return HopFull
 	}
 	s.put(sl, k, makeValue(h, Learned, now), t.hash)
-	t.mirror.Put(Entry{d, frame.MACFromUint64(k), h, Learned, now, false})
+	t.mirror.Put(Entry{d, frame.MACFromUint64(k), h, Learned, now, false}, Added, h)
 	return Added
 }
 
 func (t *Table) take(h Hop) bool { return t.isHop(h) && t.hops[h].take() }
 
 // remove takes the entry at sl out of s and out of the counts.
-func (t *Table) remove(s *shard, k uint64, sl *slot) {
+func (t *Table) remove(s *shard, k uint64, sl *slot, why Cause) {
 	t.uncount(k, s.drop(sl))
-	t.mirror.Drop(keyDomain(k), frame.MACFromUint64(k))
+	t.mirror.Drop(keyDomain(k), frame.MACFromUint64(k), why)
 	s.tidy(t.hash)
 }
 
@@ -211,15 +211,29 @@ func (t *Table) Set(e Entry) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	if old := s.put(s.find(k, hash), k, v, t.hash); old.live() {
+	old := s.put(s.find(k, hash), k, v, t.hash)
+	if old.live() {
 		t.uncount(k, old)
 	}
 	for _, q := range t.quotas(k, v) {
 		q.pinned.Add(1)
 	}
 	e.Held = false
-	t.mirror.Put(e)
+	t.mirror.Put(e, pinned(old, v), old.hop())
 	return true
+}
+
+// pinned is what it changes that v is pinned in the place of old.
+func pinned(old, v value) Outcome {
+	switch {
+	case !old.live():
+		return Added
+	case old.hop() != v.hop():
+		return Moved
+	case old.origin() != v.origin():
+		return Added
+	}
+	return Known
 }
 
 // Remove deletes the entry of m, learned or pinned, and reports whether there
@@ -235,6 +249,6 @@ func (t *Table) Remove(d Domain, m frame.MAC) bool {
 	if sl == nil || !sl.value().live() {
 		return false
 	}
-	t.remove(s, k, sl)
+	t.remove(s, k, sl, Removed)
 	return true
 }

@@ -57,13 +57,13 @@ func (t *Table) entryOf(k uint64) (Entry, bool) {
 // hold keeps a station where it was before it began to move. That place has room for
 // it, or it stays where it is.
 func (t *Table) hold(sl *slot, k uint64, v value, n news, now uint32) {
-	at := v.hop()
+	at, what := v.hop(), Known
 	if n.home != at && t.take(n.home) {
 		t.hops[at].release()
-		at = n.home
+		at, what = n.home, Moved
 	}
 	sl.set(makeValue(at, Learned, now) | held)
-	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), at, Learned, now, true})
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), at, Learned, now, true}, what, v.hop())
 	is := Held{Domain: keyDomain(k), MAC: frame.MACFromUint64(k), At: at, Also: n.to, Moves: n.moves}
 	if is.Also == at {
 		is.Also = n.from
@@ -100,7 +100,7 @@ func (t *Table) endHold(k uint64, now uint32) bool {
 func (t *Table) letGo(sl *slot, k uint64) bool {
 	for v := sl.value(); v.held(); v = sl.value() {
 		if sl.cas(v, v&^held) { // else it was refreshed this moment
-			t.mirror.Put((v &^ held).entry(k))
+			t.mirror.Put((v &^ held).entry(k), Known, v.hop())
 			return true
 		}
 	}
@@ -120,7 +120,7 @@ func (t *Table) Forget(d Domain, m frame.MAC) bool {
 	if sl == nil || !sl.value().learned() {
 		return false
 	}
-	t.remove(s, k, sl)
+	t.remove(s, k, sl, Removed)
 	return true
 }
 

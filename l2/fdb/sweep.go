@@ -16,7 +16,7 @@ func (t *Table) Age(now uint32) int { return t.AgePart(now, 0, 1) }
 func (t *Table) AgePart(now uint32, part, parts int) int {
 	n := 0
 	for i := max(part, 0); i < len(t.shards); i += max(parts, 1) {
-		n += t.sweep(&t.shards[i], func(k uint64, v value) bool { return t.expired(keyDomain(k), v, now) })
+		n += t.sweep(&t.shards[i], Aged, func(k uint64, v value) bool { return t.expired(keyDomain(k), v, now) })
 	}
 	return n
 }
@@ -28,7 +28,7 @@ func (t *Table) Flush(goes func(Domain, Hop) bool) int {
 	t.ForgetMoves(goes)
 	n := 0
 	for i := range t.shards {
-		n += t.sweep(&t.shards[i], func(k uint64, v value) bool { return goes(keyDomain(k), v.hop()) })
+		n += t.sweep(&t.shards[i], Flushed, func(k uint64, v value) bool { return goes(keyDomain(k), v.hop()) })
 	}
 	return n
 }
@@ -36,7 +36,7 @@ func (t *Table) Flush(goes func(Domain, Hop) bool) int {
 // sweep removes the learned entries of s that go. An entry that is refreshed
 // between the question and the removal is asked about again. It tidies once, at
 // the end: to do so moves the entries.
-func (t *Table) sweep(s *shard, goes func(uint64, value) bool) int {
+func (t *Table) sweep(s *shard, why Cause, goes func(uint64, value) bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -48,7 +48,7 @@ func (t *Table) sweep(s *shard, goes func(uint64, value) bool) int {
 			if sl.cas(v, 0) {
 				s.live--
 				t.uncount(k, v)
-				t.mirror.Drop(keyDomain(k), frame.MACFromUint64(k))
+				t.mirror.Drop(keyDomain(k), frame.MACFromUint64(k), why)
 				n++
 				break
 			}

@@ -22,6 +22,8 @@ type Table struct {
 	shards [1 << shardBits]shard
 
 	domains []quota // by Domain
+
+	onChange func(d fdb.Domain, a netip.Addr, was, is frame.MAC)
 }
 
 // quota counts the entries of a domain and bounds them. Every domain has a share
@@ -37,6 +39,18 @@ func New() *Table {
 		t.shards[i].slots.Store(&fresh)
 	}
 	return t
+}
+
+// OnChange has f called for every address that becomes known, moves to another MAC, or
+// is not believed any more: it was at one MAC and is at another, and the zero MAC is
+// nowhere. f is told of one address in order, with a part of the table locked: it must
+// not call the table. Call OnChange before anything else.
+func (t *Table) OnChange(f func(d fdb.Domain, a netip.Addr, was, is frame.MAC)) { t.onChange = f }
+
+func (t *Table) changed(k key, was, is frame.MAC) {
+	if t.onChange != nil && was != is {
+		t.onChange(k.domain, k.addr(), was, is)
+	}
 }
 
 // SetDomain bounds the entries of d. With a limit of 0 or less nothing is
@@ -172,6 +186,7 @@ func (t *Table) hearLocked(s *shard, k key, hash uint64, m Message, now uint32) 
 		return t.add(s, sl, k, m, now)
 	case Moved:
 		sl.set(k, m.MAC, makeState(now, m.Router))
+		t.changed(k, e.MAC, m.MAC)
 	case Dropped:
 		t.remove(s, sl)
 		s.tidy(t)
@@ -186,7 +201,9 @@ func (t *Table) add(s *shard, sl *slot, k key, m Message, now uint32) News {
 	st := makeState(now, m.Router)
 	switch {
 	case sl != nil && sl.load().live():
+		was := sl.mac()
 		sl.set(k, m.MAC, st)
+		t.changed(k, was, m.MAC)
 		return Added
 	case !t.domains[k.domain].take():
 		return Refused
@@ -196,6 +213,7 @@ func (t *Table) add(s *shard, sl *slot, k key, m Message, now uint32) News {
 	default:
 		s.insert(t, k, m.MAC, st)
 	}
+	t.changed(k, frame.MAC{}, m.MAC)
 	return Added
 }
 
@@ -215,9 +233,11 @@ func (q *quota) take() bool {
 
 // remove takes the entry at sl out. Its key stays until the shard is tidied.
 func (t *Table) remove(s *shard, sl *slot) {
-	t.domains[sl.key().domain].n.Add(-1)
+	k := sl.key()
+	t.domains[k.domain].n.Add(-1)
 	sl.state.Store(uint64(used))
 	s.live--
+	t.changed(k, sl.mac(), frame.MAC{})
 }
 
 // Asked notes that a request was let through to an entry's owner. It takes no

@@ -86,7 +86,7 @@ type key struct {
 type neighbour struct {
 	// set once
 	key
-	onMove func() // see Table.OnMove
+	hooks *hooks // of the table
 
 	// where is the MAC and the state in one word, for who looks up: see pack.
 	where atomic.Uint64
@@ -132,8 +132,33 @@ func (n *neighbour) set(m frame.MAC, s State, now uint32) {
 // wrong now. It needs mu.
 func (n *neighbour) put(m frame.MAC, s State) {
 	was, open := unpack(n.where.Swap(pack(m, s)))
-	if n.onMove != nil && open.open() && (was != m || !s.open()) {
-		n.onMove()
+	if !open.open() {
+		was = frame.MAC{}
+	}
+	if !s.open() {
+		m = frame.MAC{}
+	}
+	n.hooks.told(n.key, was, m)
+}
+
+// hooks are who is told of what becomes of neighbours.
+type hooks struct {
+	// set once
+	onMove   func()                                              // see Table.OnMove
+	onChange func(d fdb.Domain, a netip.Addr, was, is frame.MAC) // see Table.OnChange
+}
+
+// told says that packets for a neighbour went to one MAC and go to another now; the
+// zero MAC is nowhere.
+func (h *hooks) told(k key, was, is frame.MAC) {
+	if was == is {
+		return
+	}
+	if h.onMove != nil && !was.IsZero() {
+		h.onMove()
+	}
+	if h.onChange != nil {
+		h.onChange(k.domain, k.addr, was, is)
 	}
 }
 

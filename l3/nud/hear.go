@@ -120,13 +120,16 @@ func (t *Table) introduce(q *quota, k key, m Message, now uint32) Heard {
 	if !q.enter() {
 		return Heard{}
 	}
-	n := &neighbour{key: k, onMove: t.onMove, since: now}
+	n := &neighbour{key: k, hooks: &t.hooks, since: now}
 	n.used.Store(now)
 	n.where.Store(pack(m.MAC, Stale))
+	n.mu.Lock() // nobody tells of it before it is told of
+	defer n.mu.Unlock()
 	if t.add(n) != n {
 		q.leave(Stale, 0)
 		return Heard{}
 	}
+	t.hooks.told(k, frame.MAC{}, m.MAC)
 	return Heard{Changed: Added, MAC: m.MAC}
 }
 

@@ -10,12 +10,22 @@ import (
 	"vxgw/l2/frame"
 )
 
-// Whoever keeps what Lookup answered until OnMove says so is never wrong.
+// Whoever keeps what Lookup answered until OnMove says so is never wrong, and who keeps
+// what OnChange says knows what Lookup answers.
 func TestOnMoveTellsOfEveryWrongAnswer(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		x := New()
 		kept := map[netip.Addr]frame.MAC{}
 		x.OnMove(func() { clear(kept) })
+		told := map[netip.Addr]frame.MAC{}
+		x.OnChange(func(d fdb.Domain, a netip.Addr, was, is frame.MAC) {
+			if d != dom || was == is || told[a] != was {
+				r.Fatalf("told that %v of domain %d is at %v and was at %v; it was at %v", a, d, is, was, told[a])
+			}
+			if told[a] = is; is.IsZero() {
+				delete(told, a)
+			}
+		})
 		x.SetDomain(dom, 3)
 		now := uint32(100)
 		who := rapid.Custom(func(r *rapid.T) netip.Addr {
@@ -47,6 +57,9 @@ func TestOnMoveTellsOfEveryWrongAnswer(t *testing.T) {
 					is, ok := x.Lookup(dom, a, now)
 					if was, has := kept[a]; has && (!ok || was != is) {
 						r.Fatalf("%v was kept at %v and is at %v (%t)", a, was, is, ok)
+					}
+					if at, has := told[a]; has != ok || has && at != is {
+						r.Fatalf("told that %v is at %v (%t), and it is at %v (%t)", a, at, has, is, ok)
 					}
 					if ok {
 						kept[a] = is

@@ -79,7 +79,7 @@ func (t *Table) wanted(q *quota, k key, from fdb.Domain, now uint32) (n *neighbo
 	if !q.begin(from, now, false) {
 		return nil, false
 	}
-	n = &neighbour{key: k, onMove: t.onMove, since: now, by: from}
+	n = &neighbour{key: k, hooks: &t.hooks, since: now, by: from}
 	n.where.Store(pack(frame.MAC{}, Incomplete))
 	if was := t.add(n); was != n {
 		q.leave(Incomplete, from)
@@ -176,10 +176,14 @@ func (t *Table) Flush(gone func(fdb.Domain, netip.Addr) bool) (lost []Packet) {
 // SetStatic says where a neighbour is: it is never asked, and does not move. The
 // packets that waited for it are returned.
 func (t *Table) SetStatic(d fdb.Domain, a netip.Addr, m frame.MAC, now uint32) []Packet {
-	n := &neighbour{key: key{d, a}, onMove: t.onMove, since: now}
-	n.where.Store(pack(m, Permanent))
+	n := &neighbour{key: key{d, a}, hooks: &t.hooks, since: now}
+	n.where.Store(pack(frame.MAC{}, Incomplete))
+	n.mu.Lock() // nobody sees it before it is what it is to be
 	was := t.add(n)
-	was.mu.Lock()
+	if was != n {
+		n.mu.Unlock()
+		was.mu.Lock()
+	}
 	defer was.mu.Unlock()
 	if was != n && was.state() != Permanent {
 		t.quotas[d].Load().leave(was.state(), was.by)

@@ -22,7 +22,7 @@ type Table struct {
 	shards [shards]shard
 	quotas [1 << 16]atomic.Pointer[quota] // by domain; nil: it is not routed
 	held   atomic.Int64                   // bytes of the packets that wait
-	onMove func()
+	hooks  hooks
 }
 
 // shard is a part of the table: an open-addressed array of pointers, read without a
@@ -46,7 +46,13 @@ func New() *Table {
 // OnMove has f called whenever a neighbour that Lookup has answered for is at another
 // MAC now, or not there any more: after that what Lookup said before is wrong. f must
 // not call the table. Call OnMove before anything else.
-func (t *Table) OnMove(f func()) { t.onMove = f }
+func (t *Table) OnMove(f func()) { t.hooks.onMove = f }
+
+// OnChange has f called for every neighbour whose MAC becomes known, is another one, or
+// is not believed any more: packets for it went to one MAC and go to another, and the
+// zero MAC is nowhere. f is told of one neighbour in order, and must not call the table.
+// Call OnChange before anything else.
+func (t *Table) OnChange(f func(d fdb.Domain, a netip.Addr, was, is frame.MAC)) { t.hooks.onChange = f }
 
 // mix multiplies to 128 bits and folds.
 func mix(a, b uint64) uint64 {

@@ -119,8 +119,15 @@ func newFastBed(t testing.TB, b fastBed) *fastBed {
 // inMode waits until all interfaces are in a mode, and frames can be redirected there.
 func (g *gateway) inMode(mode string) {
 	g.t.Helper()
+	var last []api.DatapathRow
+	defer func() {
+		if g.t.Failed() {
+			g.t.Logf("the last of all interfaces: %+v", last)
+		}
+	}()
 	eventually(g.t, "every interface is in mode "+mode, func() bool {
-		for _, d := range rows[api.DatapathRow](g, "datapath") {
+		last = rows[api.DatapathRow](g, "datapath")
+		for _, d := range last {
 			if d.Mode != mode || strings.Contains(d.Reason, "cannot be redirected") {
 				return false
 			}

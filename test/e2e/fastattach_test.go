@@ -24,6 +24,13 @@ func TestFastComesAndGoes(t *testing.T) {
 	wire.live = true
 	b.way = wire
 	f := b.flow(t, journeys()[0], most)
+	f.during(3000, func() {
+		for begun := time.Now(); time.Since(begun) < 2500*time.Millisecond; time.Sleep(50 * time.Millisecond) {
+			if d := b.datapathOf("acc1"); d.Mode != "tcx" {
+				t.Fatalf("XDP for 3000 frames a second: %+v", d)
+			}
+		}
+	})
 	f.during(40_000, func() {
 		b.says("acc1", "xdp", "XDP in the driver")
 		time.Sleep(300 * time.Millisecond) // frames by the program
@@ -35,7 +42,7 @@ func TestFastComesAndGoes(t *testing.T) {
 		f.send(100)
 		eventually(t, "the program carries frames by itself", func() bool { return f.to.all() == f.sent })
 	})
-	local := &flow{t: t, from: f.from, frames: f.frames, field: f.field, to: f.to, sent: f.sent}
+	local := &flow{t: t, from: f.from, frames: f.frames, field: f.field, to: f.to, sent: f.sent, atOnce: 100}
 	before, err := b.hosts.Stats("h1")
 	must(t, err)
 	stop := local.begin(20_000)

@@ -130,6 +130,7 @@ type flow struct {
 	gen    *load.Generator
 	to     *tally
 	sent   int
+	atOnce int // how many are sent at once where a sender is late; 0: few
 }
 
 // newFlow makes a flow of frames that arrive at to. live has it sent without socket

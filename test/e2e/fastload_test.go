@@ -75,8 +75,9 @@ func (f *flow) pace(ctx context.Context, rate float64) (sent int, err error) {
 	if f.gen != nil {
 		return f.gen.Pace(ctx, rate, time.Hour)
 	}
-	// A sender that is late does not make up for it so fast that mode auto would have XDP.
-	const atOnce = 15
+	// A sender that is late does not make up for it all at once: mode auto would have XDP.
+	const few = 15
+	atOnce := max(f.atOnce, few)
 	for start := time.Now(); ctx.Err() == nil; time.Sleep(time.Millisecond) {
 		due := int(rate*time.Since(start).Seconds()) - sent
 		all := f.make(f.sent+sent, min(due, atOnce))

@@ -188,7 +188,7 @@ func TestStormIsToldOf(t *testing.T) {
 	Test(t, func(n *Net) {
 		a := n.Add(conf("a", vni(1000, "b"), ports(10, "e1 e2", portStorm)))
 		lines := func(text string) int { return strings.Count(a.Log(), text) }
-		const begins, ends = "more broadcast comes in at a port than its limit", "no broadcast is dropped any more"
+		const begins, ends = "more is flooded than the limit", "nothing is dropped any more"
 		for range 20 {
 			n.Burst("a.e1", times(100, Local(frame.Broadcast, H1))...)
 			n.Advance(1)
@@ -196,7 +196,7 @@ func TestStormIsToldOf(t *testing.T) {
 		if lines(begins) != 1 || lines(ends) != 0 || !stormRow(t, a, "e1", "rx", "broadcast").Active {
 			t.Errorf("%+v\n%s", stormRow(t, a, "e1", "rx", "broadcast"), a.Log())
 		}
-		if !strings.Contains(a.Log(), "port=e1 limit=10 dropped=90 mend=") {
+		if !strings.Contains(a.Log(), "port=e1 kind=broadcast direction=rx limit=10 dropped=90 mend=") {
 			t.Error(a.Log())
 		}
 		n.Advance(40)
@@ -223,14 +223,14 @@ func TestManyStorms(t *testing.T) {
 			n.Burst("a."+name, times(20, Local(frame.Broadcast, frame.MAC{2, 0, 0, 0, 9, byte(i)}))...)
 		}
 		n.Tick()
-		if k := strings.Count(a.Log(), "than its limit"); k != 10 {
+		if k := strings.Count(a.Log(), "than the limit"); k != 10 {
 			t.Errorf("%d lines", k)
 		}
 		if !strings.Contains(a.Log(), "storm control drops frames in more places\" places=20") {
 			t.Error(a.Log())
 		}
 		n.Advance(60)
-		if k := strings.Count(a.Log(), "is dropped any more"); k != 10 {
+		if k := strings.Count(a.Log(), "nothing is dropped any more"); k != 10 {
 			t.Errorf("%d lines of an end", k)
 		}
 	})

@@ -292,7 +292,10 @@ func TestServiceManager(t *testing.T) {
 // and that the level is respected.
 func TestLogFormats(t *testing.T) {
 	b := newBed(t)
-	for _, test := range []struct{ format, begins string }{{"json", "{"}, {"journald", "<"}, {"text", "time="}} {
+	for _, test := range []struct{ format, begins string }{{"json", "{"}, {"journald", "<"}, {"text", "time="}, {"auto", "time="}} {
+		if _, err := os.Stat("/run/systemd/journal/socket"); test.format == "journald" && err == nil {
+			continue // the journal has it
+		}
 		d := prepare(t, b.gw, settings{log: fmt.Sprintf("format = %q", test.format)})
 		d.start()
 		d.says("ready")
