@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"vxgw/gateway/capture"
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
 	"vxgw/l2/frame"
@@ -29,6 +30,7 @@ type accessWorker struct {
 
 	carrier
 	routing routing
+	witness *capture.Witness
 	tally   batchTally
 	tx      *transmit
 	warmer  warmer
@@ -42,15 +44,18 @@ type accessWorker struct {
 
 func newAccessWorker(gw *Gateway, id forward.PortID, lane int, dev port.Port, rx port.Reader, heard *atomic.Bool) *accessWorker {
 	w := &accessWorker{gw: gw, id: id, dev: dev, rx: rx, heard: heard, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
+	w.witness = gw.captures.Witness()
+	w.tally = batchTally{direction: forward.Access, witness: w.witness}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx, police: police{clock: gw.nanos}}
-	w.routing = routing{gw: gw, carrier: &w.carrier}
+	w.routing = newRouting(gw, &w.carrier)
 	return w
 }
 
 // run reads until the device is closed or gone. An interface that goes down is
 // only waited for: the same socket carries on when it is up again.
 func (w *accessWorker) run() {
+	defer w.gw.captures.Dismiss(w.witness)
 	for {
 		n, err := w.rx.ReadBatch(w.bufs)
 		w.beat.tick()
@@ -76,20 +81,25 @@ func (w *accessWorker) batch(bufs []frame.Buffer) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
 	w.tx.snap, w.routing.now = w.snap, w.now
 	w.warmer.access(w.snap, w.id, bufs)
+	w.witness.Begin(w.now)
+	vni := w.snap.Domains[w.snap.Ports[w.id].Domain].VNI
 	var rx counters.Tally
 	for i := range bufs {
 		rx.Add(received(&bufs[i]))
+		w.witness.FromPort(w.id, vni, &bufs[i])
 		w.frame(&bufs[i])
 	}
+	w.witness.End()
 	w.routing.settle()
 	w.tx.flush()
+	w.witness.End()
 	rx.Rx(w.snap.Ports[w.id].Traffic, w.now)
 	w.gw.fast.read.Add(uint64(len(bufs)))
 	if n := w.tally.verdicts[forward.Answer]; n > 0 {
 		w.snap.Domains[w.snap.Ports[w.id].Domain].Traffic.Suppressed.Add(uint64(n))
 	}
 	w.police.settle()
-	w.tally.settle(&w.gw.ledger, forward.Access)
+	w.tally.settle(&w.gw.ledger)
 }
 
 // received returns how many bytes came in for a frame. A tag that the kernel took

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/netip"
 
+	"vxgw/gateway/capture"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
@@ -119,7 +120,9 @@ func (r *routing) send(d fdb.Domain, b *frame.Buffer) {
 	f := frame.Frame(b.Bytes())
 	v := r.snap().FromGateway(d, forward.NoPortID, f.Dst(), forward.Input{Frame: f, Size: wireSize(f, b.Offload)}, r.now)
 	if v.Kind == forward.Drop {
+		was := r.tally.witness.Earlier(capture.Underlay, netip.Addr{}, r.snap().Domains[d].VNI, f)
 		r.tally.lose(v.Reason)
+		r.tally.witness.Back(was)
 		r.any = true
 		return
 	}

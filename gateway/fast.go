@@ -27,6 +27,8 @@ type fast struct {
 	ended  atomic.Bool   // what becomes of the gateway now is no news for the programs
 	kick   chan struct{} // see news
 
+	facing atomic.Pointer[[]int] // the interfaces that face the underlay, by index; nil: none
+
 	untapped atomic.Pointer[string] // why nothing is sent on at TCX; nil: something is, or was not tried
 
 	read atomic.Uint64 // frames that workers have read

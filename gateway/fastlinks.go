@@ -62,11 +62,26 @@ func (f *fast) want(wants []fastWant) {
 		}
 		l.fastWant = w
 	}
+	var facing []int
+	for index, w := range is {
+		if w.role == xdp.FacesUnderlay {
+			facing = append(facing, index)
+		}
+	}
+	f.facing.Store(&facing)
 	f.unsettled = true
 	if targets := f.targets(); !maps.Equal(targets, f.told) {
 		f.told = targets
 		f.news()
 	}
+}
+
+// underlays returns the interfaces that face the underlay, by index.
+func (f *fast) underlays() []int {
+	if p := f.facing.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // news has the programs get a new view soon.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vxgw/config"
+	"vxgw/gateway/capture"
 	"vxgw/gateway/counters"
 	"vxgw/gateway/tables"
 )
@@ -26,6 +27,8 @@ type Gateway struct {
 	encapsulation encapsulation
 	trouble       trouble
 	answers       *counters.Limit // of ICMP errors for bridged frames
+	captures      *capture.Hub
+	drops         *capture.Recorder
 	router        *router
 	fast          *fast
 	kick          chan struct{} // look again; see nudge
@@ -61,6 +64,7 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		answers:       counters.NewLimit(answersPerSecond),
 	}
 	g.fast = newFast(g, cfg)
+	g.drops = capture.NewRecorder(capture.MaxRecords)
 	var err error
 	if g.fast.is() {
 		g.tables, err = tables.New(cfg, g.fast)
@@ -75,8 +79,9 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	g.watch = newWatch(g)
-	g.router = newRouter(g)
 	g.cfg.Store(cfg)
+	g.captures = newCaptures(g, cfg)
+	g.router = newRouter(g)
 	g.trouble.log = log
 	for _, c := range cfg.Ports {
 		g.ports = append(g.ports, g.newPort(c))

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 
+	"vxgw/gateway/capture"
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
@@ -14,6 +15,7 @@ import (
 	"vxgw/l3/ip"
 	"vxgw/l3/offload"
 	"vxgw/l3/underlay"
+	"vxgw/l3/vxlan"
 )
 
 // overlayWorker carries the VXLAN packets that come in on one receive queue.
@@ -25,6 +27,7 @@ type overlayWorker struct {
 
 	carrier
 	routing routing
+	witness *capture.Witness
 	tally   batchTally
 	tx      *transmit
 	warmer  warmer
@@ -53,15 +56,18 @@ type rxRun struct {
 
 func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorker {
 	w := &overlayWorker{gw: gw, conn: conn, pkts: underlay.NewPackets(underlay.BatchSize, underlay.MaxPayload)}
+	w.witness = gw.captures.Witness()
+	w.tally = batchTally{direction: forward.Overlay, witness: w.witness}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.tx.joiner = new(offload.Coalescer)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx, police: police{clock: gw.nanos}}
-	w.routing = routing{gw: gw, carrier: &w.carrier}
+	w.routing = newRouting(gw, &w.carrier)
 	return w
 }
 
 // run reads until the socket is closed.
 func (w *overlayWorker) run() {
+	defer w.gw.captures.Dismiss(w.witness)
 	for {
 		n, err := w.conn.ReadBatch(w.pkts)
 		w.beat.tick()
@@ -84,24 +90,29 @@ func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
 	w.tx.snap, w.last, w.routing.now = w.snap, sender{}, w.now
 	w.warmer.overlay(w.snap, pkts)
+	w.witness.Begin(w.now)
 	for i := range pkts {
 		w.packet(&pkts[i])
 	}
 	w.gw.fast.read.Add(uint64(len(pkts)))
 	w.endRun()
+	w.witness.End()
 	w.routing.settle()
 	w.tx.flush()
 	w.police.settle()
-	w.tally.settle(&w.gw.ledger, forward.Overlay)
+	w.witness.End()
+	w.tally.settle(&w.gw.ledger)
 }
 
 func (w *overlayWorker) packet(p *underlay.Packet) {
 	o := forward.Outer{From: p.From, Interface: p.Interface, TOS: p.TOS, Fragmented: p.Fragmented, Truncated: p.Truncated}
 	d, r := w.snap.ClassifyOverlay(o, p.Bytes())
 	if r != forward.None {
+		w.witness.FromUnderlay(p, vniIn(p.Bytes()))
 		w.refuse(r, d, p.From)
 		return
 	}
+	w.witness.FromUnderlay(p, w.snap.Domains[d].VNI)
 	from := w.vtep(p.From)
 	f := frame.Frame(p.Bytes()[vxlanHeader:])
 	w.received(from, d, p, f)
@@ -130,12 +141,22 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	w.carryOut(v, p, f, from)
 }
 
+// vniIn returns the VNI that a packet names which is none of a VNI here; 0: it names none.
+func vniIn(payload []byte) uint32 {
+	vni, _, p := vxlan.Parse(payload)
+	if p != vxlan.OK {
+		return 0
+	}
+	return vni
+}
+
 // refuse counts a packet that was dropped before its inner frame was looked at.
 // One that was put together from fragments is in underlay.Refused already, by
 // fragments where the underlay sees them.
 func (w *overlayWorker) refuse(r forward.Reason, d fdb.Domain, from netip.Addr) {
 	switch {
 	case r == forward.OuterFragment:
+		w.witness.Dropped(forward.Overlay, r, false)
 		return
 	case r == forward.VTEPOnAccess && w.alerts.due(alertOnAccess, w.now):
 		w.gw.log.Warn("VXLAN for this VTEP came in at an access port: dropped", "claims_to_be", from, "mend", r.Mend())

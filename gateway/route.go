@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"net/netip"
+
+	"vxgw/gateway/capture"
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
@@ -33,6 +36,10 @@ type vrfRun struct {
 	tx  counters.Tally // that were
 }
 
+func newRouting(gw *Gateway, c *carrier) routing {
+	return routing{gw: gw, carrier: c, tally: batchTally{direction: forward.Route, witness: c.tally.witness}}
+}
+
 func (r *routing) snap() *forward.Snapshot { return r.carrier.tx.snap }
 
 // settle adds a batch to the counters.
@@ -41,7 +48,7 @@ func (r *routing) settle() {
 		return
 	}
 	r.endRun()
-	r.tally.settle(&r.gw.ledger, forward.Route)
+	r.tally.settle(&r.gw.ledger)
 	r.any = false
 }
 
@@ -215,7 +222,7 @@ func (r *routing) resolve(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 		r.tally.drop(forward.NeighbourUnresolved)
 	}
 	if is.Displaced {
-		r.tally.lose(forward.NeighbourUnresolved)
+		r.tally.loseAll(forward.NeighbourUnresolved, 1) // another packet than this
 	}
 	if is.Ask {
 		r.ask(to.Domain, to.Neighbour, frame.MAC{})
@@ -230,18 +237,40 @@ func (r *routing) release(waiting []nud.Packet) {
 		b := newOwn(len(p.Bytes))
 		copy(b.Bytes(), p.Bytes)
 		b.Offload = p.Offload
-		if p.From == forward.OwnHop {
-			r.own(&b, p.Domain)
-			continue
-		}
-		r.gw.ledger.released.Add(1)
-		if int(p.Domain) >= len(r.snap().Domains) {
-			r.tally.drop(forward.NoGateway)
-			continue
-		}
-		to := r.route(&b, p.Domain)
-		r.carryOut(&b, p.Domain, p.From, to)
+		was := r.earlier(p)
+		r.again(&b, p)
+		r.tally.witness.Back(was)
 	}
+}
+
+// again routes a packet that waited for a neighbour.
+func (r *routing) again(b *frame.Buffer, p *nud.Packet) {
+	if p.From == forward.OwnHop {
+		r.own(b, p.Domain)
+		return
+	}
+	r.gw.ledger.released.Add(1)
+	if int(p.Domain) >= len(r.snap().Domains) {
+		r.tally.drop(forward.NoGateway)
+		return
+	}
+	to := r.route(b, p.Domain)
+	r.carryOut(b, p.Domain, p.From, to)
+}
+
+// earlier has the witness know of a packet that waited.
+func (r *routing) earlier(p *nud.Packet) capture.Subject {
+	s, vni := r.snap(), uint32(0)
+	if int(p.Domain) < len(s.Domains) {
+		vni = s.Domains[p.Domain].VNI
+	}
+	at, from := capture.Underlay, netip.Addr{}
+	if id, isPort := forward.HopPort(p.From); isPort {
+		at = capture.AtPort(id)
+	} else if v := forward.HopVTEP(p.From); p.From != forward.OwnHop && int(v) < len(s.VTEPs) {
+		from = s.VTEPs[v].Addr
+	}
+	return r.tally.witness.Earlier(at, from, vni, p.Bytes)
 }
 
 // own routes a packet of the gateway's own, in the VRF of a domain of its, or to a

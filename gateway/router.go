@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"vxgw/gateway/capture"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
@@ -22,6 +23,7 @@ type router struct {
 	work chan job
 
 	// The task's own.
+	witness *capture.Witness
 	carrier carrier
 	routing routing
 	tally   batchTally
@@ -52,9 +54,11 @@ const maxJobs = 512
 
 func newRouter(g *Gateway) *router {
 	r := &router{gw: g, work: make(chan job, maxJobs), irbs: make(map[fdb.Domain]*irbState)}
+	r.witness = g.captures.Witness()
+	r.tally = batchTally{direction: forward.Route, witness: r.witness}
 	r.tx = newTransmit(g, 0, &r.tally)
 	r.carrier = carrier{encapsulation: &g.encapsulation, tally: &r.tally, tx: r.tx, police: police{clock: g.nanos}}
-	r.routing = routing{gw: g, carrier: &r.carrier}
+	r.routing = newRouting(g, &r.carrier)
 	return r
 }
 
@@ -94,12 +98,15 @@ func (r *router) run(ctx context.Context) {
 // batch does something with the newest snapshot, and sends what came of it.
 func (r *router) batch(f func()) {
 	r.tx.snap, r.routing.now = r.gw.tables.Snapshot(), r.gw.edges.Clock()
+	r.witness.Begin(r.routing.now)
 	f()
+	r.witness.End()
 	r.routing.any = true
 	r.routing.settle()
 	r.tx.flush()
 	r.carrier.police.settle()
-	r.tally.settle(&r.gw.ledger, forward.Route)
+	r.witness.End()
+	r.tally.settle(&r.gw.ledger)
 }
 
 func (r *router) job(j job) {
@@ -108,6 +115,9 @@ func (r *router) job(j job) {
 			r.routing.tally.lose(forward.NoGateway) // it has just gone
 		}
 		return
+	}
+	if j.frame != nil {
+		r.routing.earlier(&nud.Packet{Bytes: j.frame, Domain: j.domain, From: j.from})
 	}
 	switch j.kind {
 	case jobRequest:
@@ -142,6 +152,7 @@ func (r *router) probe(a nud.Ask) {
 func (r *router) giveUp(_ fdb.Domain, _ netip.Addr, waiting []nud.Packet) {
 	for i := range waiting {
 		p := &waiting[i]
+		r.routing.earlier(p)
 		r.routing.tally.lose(forward.NeighbourUnresolved)
 		if p.From == forward.OwnHop || int(p.Domain) >= len(r.tx.snap.Domains) {
 			continue

@@ -77,7 +77,8 @@ func (c *carrier) toOverlay(v forward.Verdict, b *frame.Buffer) {
 	if d.StormOut != nil {
 		f := frame.Frame(b.Bytes())
 		if n := len(d.Flood) * onWire(f, b.Offload); !c.police.lets(d.StormOut, f.Dst(), n, n) {
-			c.tally.loseAll(forward.Storm, n)
+			c.tally.lose(forward.Storm) // who captures has the frame once
+			c.tally.loseAll(forward.Storm, n-1)
 			return
 		}
 	}

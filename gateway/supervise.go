@@ -76,6 +76,7 @@ func (g *Gateway) everySecond(ticks int) {
 	g.watchStorms()
 	g.tendHolds()
 	g.noticeDrops()
+	g.captures.CollectDrops()
 	g.expirePathMTUs()
 	if ticks%confirmEvery == 0 {
 		g.confirmHops()
@@ -101,6 +102,7 @@ func (g *Gateway) reconcile() {
 func (g *Gateway) closeAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.captures.Close()
 	g.fast.close()
 	g.closePorts(g.ports)
 	g.closeUplink()

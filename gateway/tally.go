@@ -3,6 +3,7 @@ package gateway
 import (
 	"sync/atomic"
 
+	"vxgw/gateway/capture"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 )
@@ -43,8 +44,12 @@ func (r refusal) String() string {
 }
 
 // batchTally is one worker's share of the ledger for one batch: plain memory,
-// added to the ledger when the batch is done.
+// added to the ledger when the batch is done. Whatever is dropped its witness hears of.
 type batchTally struct {
+	// set once
+	direction forward.Direction
+	witness   *capture.Witness
+
 	verdicts [forward.NumKinds]uint32
 	dropped  [forward.NumReasons]uint32
 	lost     [forward.NumReasons]uint32
@@ -58,6 +63,7 @@ func (t *batchTally) verdict(v forward.Verdict) {
 	if v.Kind == forward.Drop {
 		t.dropped[v.Reason]++
 		t.anyLoss = true
+		t.witness.Dropped(t.direction, v.Reason, false)
 	}
 }
 
@@ -66,12 +72,16 @@ func (t *batchTally) drop(r forward.Reason) {
 	t.verdicts[forward.Drop]++
 	t.dropped[r]++
 	t.anyLoss = true
+	t.witness.Dropped(t.direction, r, false)
 }
 
-// lose counts a copy that an edge refused.
-func (t *batchTally) lose(r forward.Reason) { t.loseAll(r, 1) }
+// lose counts a copy of the frame at hand that an edge refused.
+func (t *batchTally) lose(r forward.Reason) {
+	t.loseAll(r, 1)
+	t.witness.Dropped(t.direction, r, true)
+}
 
-// loseAll counts n of them.
+// loseAll counts n copies of which the witness hears otherwise.
 func (t *batchTally) loseAll(r forward.Reason, n int) {
 	t.lost[r] += uint32(n)
 	t.anyLoss = true
@@ -106,7 +116,8 @@ func (t *batchTally) refuse(r refusal) {
 }
 
 // settle adds the batch to the ledger and starts again at zero.
-func (t *batchTally) settle(l *ledger, d forward.Direction) {
+func (t *batchTally) settle(l *ledger) {
+	d := t.direction
 	for k, n := range t.verdicts {
 		if n > 0 {
 			l.verdicts[d][k].Add(uint64(n))
@@ -128,5 +139,5 @@ func (t *batchTally) settle(l *ledger, d forward.Direction) {
 		}
 		l.answered[d].Add(uint64(t.answered))
 	}
-	*t = batchTally{}
+	*t = batchTally{direction: t.direction, witness: t.witness}
 }

@@ -104,8 +104,8 @@ func (t *transmit) flush() {
 func (t *transmit) toDevice(to forward.PortID, frames []frame.Out) {
 	p := &t.snap.Ports[to]
 	if p.Dev == nil {
-		for range frames {
-			t.tally.lose(forward.PortDown)
+		for i := range frames {
+			t.lostAtPort(to, frames[i].Bytes, forward.PortDown)
 		}
 		return
 	}
@@ -116,11 +116,31 @@ func (t *transmit) toDevice(to forward.PortID, frames []frame.Out) {
 	for i := range frames {
 		if s := frames[i].Status; s == frame.Sent {
 			sent.Add(len(frames[i].Bytes))
+			if t.tally.witness.Sending() {
+				t.tally.witness.ToPort(to, t.vniOf(to), frames[i].Bytes, t.tally.direction, forward.None)
+			}
 		} else {
-			t.tally.lose(portReason(s))
+			t.lostAtPort(to, frames[i].Bytes, portReason(s))
 		}
 	}
 	sent.Tx(p.Traffic)
+}
+
+// lostAtPort counts a copy that a port did not take.
+func (t *transmit) lostAtPort(to forward.PortID, f []byte, r forward.Reason) {
+	t.tally.loseAll(r, 1)
+	t.tally.witness.ToPort(to, t.vniOf(to), f, t.tally.direction, r)
+}
+
+// vniOf returns the VNI of a port.
+func (t *transmit) vniOf(id forward.PortID) uint32 {
+	return t.snap.Domains[t.snap.Ports[id].Domain].VNI
+}
+
+// lostToVTEP counts the i-th packet, which was not sent.
+func (t *transmit) lostToVTEP(i int, r forward.Reason) {
+	t.tally.loseAll(r, t.about[i].frames)
+	t.tally.witness.ToUnderlay(&t.dgrams[i], t.snap.Domains[t.about[i].domain].VNI, t.tally.direction, r)
 }
 
 func (t *transmit) toUnderlay() {
@@ -133,7 +153,7 @@ func (t *transmit) toUnderlay() {
 	} else {
 		t.gw.trouble.once("no uplink", "packets for VTEPs are lost while the underlay is down", "mend", "`vxgw show datapath` says why it is down")
 		for i := range t.about {
-			t.tally.loseAll(forward.TxFailed, t.about[i].frames)
+			t.lostToVTEP(i, forward.TxFailed)
 		}
 	}
 	clear(t.dgrams) // let go of the buffers
@@ -148,8 +168,11 @@ func (t *transmit) countSent() {
 		if s := t.dgrams[i].Status; s == frame.Sent {
 			vtep.AddAll(a.frames, a.size)
 			vni.AddAll(a.frames, a.size)
+			if t.tally.witness.Sending() {
+				t.tally.witness.ToUnderlay(&t.dgrams[i], t.snap.Domains[a.domain].VNI, t.tally.direction, forward.None)
+			}
 		} else {
-			t.tally.loseAll(underlayReason(s), a.frames)
+			t.lostToVTEP(i, underlayReason(s))
 		}
 		last := i+1 == len(t.about)
 		if last || t.about[i+1].to != a.to {

@@ -143,8 +143,8 @@ func TestCommandLine(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"nothing", "", "", 2, "", "Name one of check,"},
-		{"unknown command", "bogus", "", 2, "", `no "bogus": there is check,`},
+		{"nothing", "", "", 2, "", "Name one of capture, check,"},
+		{"unknown command", "bogus", "", 2, "", `no "bogus": there is capture, check,`},
 		{"near command", "sho", "", 2, "", "did you mean show?"},
 		{"unknown flag", "--bogus", "", 2, "", "Try 'vxgw --help'."},
 		{"version", "version", "", 0, "vxgw devel", ""},

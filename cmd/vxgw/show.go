@@ -34,6 +34,10 @@ type showOptions struct {
 	gatewayFlags
 	json, all bool
 	vni       string
+
+	// of show drops
+	frames bool
+	reason string
 }
 
 func showCommand() *cobra.Command {
@@ -69,6 +73,8 @@ func (o *showOptions) command(r api.Resource) *cobra.Command {
 	c.Flags().StringVar(&o.vni, "vni", "", only)
 	if r.Name == "drops" {
 		c.Flags().BoolVar(&o.all, "all", false, "also the reasons that did not occur (always in JSON)")
+		c.Flags().BoolVar(&o.frames, "frames", false, "the frames that were dropped last: when, why, where, and what was in them")
+		c.Flags().StringVar(&o.reason, "reason", "", "with --frames: only those of `REASON`")
 	}
 	return c
 }
@@ -85,15 +91,44 @@ func (o *showOptions) run(cmd *cobra.Command, r api.Resource) error {
 			v.VNI = 0
 		}
 	}
+	if o.reason != "" && !o.frames {
+		return usagef("--reason goes with --frames: the counters are few enough to be shown all")
+	}
 	c, err := o.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	if o.frames {
+		return o.dropFrames(cmd, c, v)
+	}
 	if o.json {
 		return c.Copy(cmd.Context(), cmd.OutOrStdout(), r.Name, v.VNI)
 	}
 	return api.WriteTable(cmd.Context(), cmd.OutOrStdout(), c, r.Name, v)
+}
+
+// dropFrames shows the frames that were dropped last.
+func (o *showOptions) dropFrames(cmd *cobra.Command, c *api.Client, v api.View) error {
+	if o.json {
+		body, err := c.DropFrames(cmd.Context(), o.reason)
+		if err != nil {
+			return err
+		}
+		return c.CopyAnswer(cmd.OutOrStdout(), body)
+	}
+	rows, err := api.ReadDropFrames(cmd.Context(), c, o.reason)
+	if err != nil {
+		return err
+	}
+	var counts []api.DropRow
+	for row, err := range api.Rows[api.DropRow](cmd.Context(), c, "drops", 0) {
+		if err != nil {
+			return err
+		}
+		counts = append(counts, row)
+	}
+	return api.WriteDropFrames(cmd.OutOrStdout(), rows, counts, o.reason, v.Width)
 }
 
 // width is how wide the terminal behind w is, in characters; fileWidth where it

@@ -58,6 +58,11 @@ func (c *Client) Copy(ctx context.Context, w io.Writer, name string, vni uint32)
 	if err != nil {
 		return err
 	}
+	return c.CopyAnswer(w, body)
+}
+
+// CopyAnswer writes an answer to w as it comes, and closes it.
+func (c *Client) CopyAnswer(w io.Writer, body io.ReadCloser) error {
 	defer body.Close()
 	buf := make([]byte, streamBuffer)
 	for {
@@ -104,6 +109,14 @@ func Rows[T any](ctx context.Context, c *Client, name string, vni uint32) iter.S
 			return
 		}
 		defer body.Close()
+		decodeRows[T](c, body)(yield)
+	}
+}
+
+// decodeRows yields the rows of an answer as they come.
+func decodeRows[T any](c *Client, body io.Reader) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
 		d := json.NewDecoder(body)
 		if _, err := d.Token(); err != nil {
 			yield(none, c.cutOff(err))

@@ -107,7 +107,7 @@ func (s *Server) commitRoutes() []route {
 		return c.Reload(confirm)
 	})
 	reload.detail = "A file that is not valid changes nothing: the answer is 422 and names every mistake. With \"confirm\" what ran before comes back after that time, unless POST /v1/confirm came first. 409: something waits to be confirmed already."
-	reload.takes = ReloadRequest{}
+	reload.takes, reload.optional = ReloadRequest{}, true
 	diff := post("diff", "what a reload with a text would do", Differences{}, func(r *http.Request) (any, error) {
 		var req DiffRequest
 		if err := readMaybe(r, &req); err != nil {

@@ -57,7 +57,7 @@ func typeList() string {
 type listening struct {
 	filter   events.Filter
 	snapshot bool
-	after    uint64 // the event that he had last
+	after    uint64 // the event that he had last, or that was the last when he came
 	resumes  bool   // there was one
 }
 
@@ -101,6 +101,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "%v", err)
 		return
+	}
+	if !l.resumes {
+		l.after = s.src.Events().Last() // what happens from now on is told, however long the rest takes
 	}
 	places := s.streams[0]
 	if peerIn(r.Context()) != nil {
@@ -181,7 +184,6 @@ func (e *eventStream) begin(ctx context.Context) error {
 	case e.want.snapshot:
 		return e.list(ctx)
 	default:
-		e.at = e.log.Last()
 		fmt.Fprintf(e.out, "id: %d\n\n", e.at)
 	}
 	return nil

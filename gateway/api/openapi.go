@@ -74,7 +74,7 @@ func (r *route) operation(types *schemas) map[string]any {
 		op["parameters"] = r.parameters()
 	}
 	if r.takes != nil {
-		op["requestBody"] = map[string]any{"required": true, "content": jsonContent(types, r.takes)}
+		op["requestBody"] = map[string]any{"required": !r.optional, "content": jsonContent(types, r.takes)}
 	}
 	return op
 }

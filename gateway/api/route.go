@@ -36,6 +36,7 @@ type route struct {
 	detail   string // sentences
 	params   []param
 	takes    any    // a value of the type that the request's body is; nil: there is none
+	optional bool   // the request may have no body all the same
 	answers  any    // a value of the type that an answer's body is; nil: text
 	media    string // what an answer is; "": JSON
 	mentions []any  // values of further types that the texts speak of
@@ -51,7 +52,7 @@ type param struct {
 // routes are all there are. Whoever adds a resource adds its list here.
 func (s *Server) routes() []route {
 	return slices.Concat(
-		s.stateRoutes(), s.explainRoutes(), s.commitRoutes(), s.clearRoutes(), s.eventRoutes(), s.documentRoutes(), s.metricRoutes(),
+		s.stateRoutes(), s.explainRoutes(), s.commitRoutes(), s.clearRoutes(), s.captureRoutes(), s.eventRoutes(), s.documentRoutes(), s.metricRoutes(),
 	)
 }
 

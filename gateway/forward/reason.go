@@ -100,6 +100,16 @@ var texts = [NumReasons]text{
 // String returns the reason's stable name.
 func (r Reason) String() string { return r.text().name }
 
+// ParseReason returns the reason of a name.
+func ParseReason(name string) (Reason, bool) {
+	for r := None + 1; r < NumReasons; r++ {
+		if texts[r].name == name {
+			return r, true
+		}
+	}
+	return None, false
+}
+
 // Meaning says in a few words what the reason means.
 func (r Reason) Meaning() string { return r.text().means }
 

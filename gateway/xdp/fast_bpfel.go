@@ -18,7 +18,7 @@ type fastControl struct {
 	Half     uint32
 	RouteGen uint32
 	Flags    uint32
-	Pad      uint32
+	Capture  uint32
 }
 
 type fastDomain struct {
@@ -85,7 +85,8 @@ type fastNote struct {
 	Type    uint16
 	Tos     uint8
 	Reason  uint8
-	_       [6]byte
+	_       [2]byte
+	Capture uint32
 }
 
 type fastPort struct {
@@ -148,6 +149,7 @@ type fastVtep struct {
 const (
 	fastMapDevs            = "devs"
 	fastMapDomains         = "domains"
+	fastMapEvents          = "events"
 	fastMapFdb             = "fdb"
 	fastMapHops            = "hops"
 	fastMapInForce         = "in_force"
@@ -160,6 +162,7 @@ const (
 	fastMapRoutes          = "routes"
 	fastMapSamples         = "samples"
 	fastMapTraffics        = "traffics"
+	fastMapUnseen          = "unseen"
 	fastMapVerdictCounts   = "verdict_counts"
 	fastMapVnis            = "vnis"
 	fastMapVteps           = "vteps"
@@ -264,6 +267,7 @@ type fastProgramSpecs struct {
 type fastMapSpecs struct {
 	Devs          *ebpf.MapSpec `ebpf:"devs"`
 	Domains       *ebpf.MapSpec `ebpf:"domains"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
 	Fdb           *ebpf.MapSpec `ebpf:"fdb"`
 	Hops          *ebpf.MapSpec `ebpf:"hops"`
 	InForce       *ebpf.MapSpec `ebpf:"in_force"`
@@ -276,6 +280,7 @@ type fastMapSpecs struct {
 	Routes        *ebpf.MapSpec `ebpf:"routes"`
 	Samples       *ebpf.MapSpec `ebpf:"samples"`
 	Traffics      *ebpf.MapSpec `ebpf:"traffics"`
+	Unseen        *ebpf.MapSpec `ebpf:"unseen"`
 	VerdictCounts *ebpf.MapSpec `ebpf:"verdict_counts"`
 	Vnis          *ebpf.MapSpec `ebpf:"vnis"`
 	Vteps         *ebpf.MapSpec `ebpf:"vteps"`
@@ -336,6 +341,7 @@ func (o *fastObjects) Close() error {
 type fastMaps struct {
 	Devs          *ebpf.Map `ebpf:"devs"`
 	Domains       *ebpf.Map `ebpf:"domains"`
+	Events        *ebpf.Map `ebpf:"events"`
 	Fdb           *ebpf.Map `ebpf:"fdb"`
 	Hops          *ebpf.Map `ebpf:"hops"`
 	InForce       *ebpf.Map `ebpf:"in_force"`
@@ -348,6 +354,7 @@ type fastMaps struct {
 	Routes        *ebpf.Map `ebpf:"routes"`
 	Samples       *ebpf.Map `ebpf:"samples"`
 	Traffics      *ebpf.Map `ebpf:"traffics"`
+	Unseen        *ebpf.Map `ebpf:"unseen"`
 	VerdictCounts *ebpf.Map `ebpf:"verdict_counts"`
 	Vnis          *ebpf.Map `ebpf:"vnis"`
 	Vteps         *ebpf.Map `ebpf:"vteps"`
@@ -357,6 +364,7 @@ func (m *fastMaps) Close() error {
 	return _FastClose(
 		m.Devs,
 		m.Domains,
+		m.Events,
 		m.Fdb,
 		m.Hops,
 		m.InForce,
@@ -369,6 +377,7 @@ func (m *fastMaps) Close() error {
 		m.Routes,
 		m.Samples,
 		m.Traffics,
+		m.Unseen,
 		m.VerdictCounts,
 		m.Vnis,
 		m.Vteps,

@@ -55,7 +55,8 @@ func TestLayout(t *testing.T) {
 	want := map[string][]uint64{
 		"LINKS": {maxLinks}, "FIRST_VTEP": {firstVTEP, forward.MaxPorts}, "NO_PORT": {noPort, uint64(forward.NoPortID)}, "NO_VRF": {noVRF, uint64(forward.NoVRFID)},
 		"CONTROL_ALL_VNIS": {controlAllVNIs},
-		"LINK_ACCESS":      {linkAccess}, "LINK_UNDERLAY": {linkUnderlay},
+		"EVENT_OUT":        {eventOut}, "EVENT_UNDERLAY": {eventUnderlay}, "EVENT_ROUTE": {eventRoute}, "EVENT_OVERLAY": {eventOverlay},
+		"LINK_ACCESS": {linkAccess}, "LINK_UNDERLAY": {linkUnderlay},
 		"PORT_LIVE": {portLive}, "PORT_UP": {portUp}, "PORT_SHUT": {portShut}, "PORT_ISOLATED": {portIsolated},
 		"PORT_TARGET": {portTarget}, "PORT_VETH": {portVeth}, "PORT_FRAGS": {portFrags},
 		"DOMAIN_LIVE": {domainLive}, "DOMAIN_HEARS": {domainHears}, "DOMAIN_CLAMP": {domainClamp},

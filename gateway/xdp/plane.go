@@ -78,6 +78,7 @@ type Plane struct {
 	loads    shared[fastLoad]
 	own      shared[uint64]
 	lost     shared[uint64]
+	unseen   shared[uint64]
 	routeMem shared[fastRoute]
 
 	stations *stations
@@ -163,7 +164,7 @@ func (p *Plane) size(seed [4]uint64) error {
 		p.perCPU += uint32(n)
 	}
 	for name, n := range map[string]uint32{
-		fastMapInForce: 1, fastMapLinks: 2 * maxLinks, fastMapLoads: maxLinks, fastMapLost: maxLinks,
+		fastMapInForce: 1, fastMapLinks: 2 * maxLinks, fastMapLoads: maxLinks, fastMapLost: maxLinks, fastMapUnseen: maxLinks,
 		fastMapPorts: 2 * uint32(s.Ports), fastMapDomains: 2 * uint32(s.Domains), fastMapVteps: 2 * uint32(s.VTEPs),
 		fastMapHops: 2 * hopsPerVTEP * uint32(s.VTEPs),
 		fastMapVnis: 2 * vnis, fastMapFdb: 1 << fdbBits(s.Stations), fastMapRoutes: routes,
@@ -231,7 +232,7 @@ func (p *Plane) shareAll() error {
 		open(p, &p.inForce, fastMapInForce), open(p, &p.links, fastMapLinks), open(p, &p.ports, fastMapPorts),
 		open(p, &p.domains, fastMapDomains), open(p, &p.vteps, fastMapVteps), open(p, &p.hops, fastMapHops), open(p, &p.vnis, fastMapVnis),
 		open(p, &p.fdb, fastMapFdb), open(p, &p.traffics, fastMapTraffics), open(p, &p.verdicts, fastMapVerdictCounts),
-		open(p, &p.loads, fastMapLoads), open(p, &p.own, fastMapOwn), open(p, &p.lost, fastMapLost), open(p, &p.routeMem, fastMapRoutes),
+		open(p, &p.loads, fastMapLoads), open(p, &p.own, fastMapOwn), open(p, &p.lost, fastMapLost), open(p, &p.unseen, fastMapUnseen), open(p, &p.routeMem, fastMapRoutes),
 	)
 }
 

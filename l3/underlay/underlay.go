@@ -33,6 +33,10 @@ type Packet struct {
 	// Interface is the index of the interface that it came in by; 0: not known.
 	Interface int
 
+	// Outer is how many bytes in front of the payload are the packet's outer headers
+	// as they came, from Ethernet on; 0: they are not there.
+	Outer int
+
 	// Noted says that Offload is known. It is of the inner frame, and counts from
 	// where that starts. Otherwise what a VTEP on this machine has left undone
 	// must be found out.
@@ -94,8 +98,9 @@ type Reader interface {
 	// ReadBatch blocks until at least one packet is there, then fills as many
 	// of pkts as are ready and returns their number. The packets' memory may
 	// be exchanged for the reader's own: either way the bytes are the caller's
-	// until the next ReadBatch, those in front of a packet are not. The error
-	// wraps os.ErrDeadlineExceeded after Wake and net.ErrClosed after Close.
+	// until the next ReadBatch, those in front of a packet are not: of those Outer
+	// may be read. The error wraps os.ErrDeadlineExceeded after Wake and
+	// net.ErrClosed after Close.
 	ReadBatch(pkts []Packet) (int, error)
 
 	// Wake makes a ReadBatch that waits return at once.

@@ -102,14 +102,6 @@ func (f *flow) make(first, n int) [][]byte {
 	return all
 }
 
-// sentSoFar returns how many frames a flow of a generator has sent by now.
-func (f *flow) sentSoFar() int {
-	f.t.Helper()
-	n, err := f.gen.Sent()
-	must(f.t, err)
-	return int(n)
-}
-
 // count counts frames that come in at a device and are meant.
 func count(t testing.TB, ns *netns.NS, dev string, meant func([]byte) bool) *atomic.Int64 {
 	t.Helper()

@@ -21,9 +21,19 @@ enum { ACCESS, OVERLAY, ROUTE };
 enum { KIND_DROP = 0, KIND_PORT = 1, KIND_VTEP = 2, KIND_ROUTER = 5 };
 enum { TX_FAILED = 37 };
 
+#include "seen.h"
+
 INLINE __u32 length(struct xdp_md *ctx)
 {
 	return frags ? bpf_xdp_get_buff_len(ctx) : ctx->data_end - ctx->data;
+}
+
+/* vni_at returns the VNI of a domain, as in a VXLAN header. */
+INLINE __u32 vni_at(__u32 half, __u32 domain)
+{
+	struct domain *d = domain_of(half, domain);
+
+	return d ? d->vni : 0;
 }
 
 /* need says what whoever a frame is redirected to must be able to take. */
@@ -133,9 +143,24 @@ __noinline int inner_sum(struct xdp_md *ctx, __u32 off)
 
 /* refuse drops a packet for what is in front of its inner frame. One from where no host
  * is others drop, for that reason. */
-INLINE int refuse(struct verdicts *c, const struct packet *k, __u8 reason, __u32 now)
+INLINE int refuse(struct xdp_md *ctx, const struct control *ctl, struct verdicts *c, const struct packet *k, __u8 reason, __u32 now)
 {
-	return is_host(k->from) ? drop(c, OVERLAY, reason, now) : XDP_PASS;
+	__u32 vni = vni_in(k);
+
+	if (!is_host(k->from) || drop(c, OVERLAY, reason, now) != XDP_DROP)
+		return XDP_PASS;
+	if (ctl->capture)
+		seen_xdp(ctx, ctx->ingress_ifindex, reason == VXLAN_FLAGS ? 0 : vni, WHAT(EVENT_UNDERLAY | EVENT_OVERLAY, reason), ctl->capture);
+	return XDP_DROP;
+}
+
+/* sent_xdp tells of a frame that was redirected, or could not be. */
+INLINE void sent_xdp(struct xdp_md *ctx, const struct control *ctl, __u32 ifindex, __u32 vni, __u32 to, __u32 direction, int r)
+{
+	__u32 flags = EVENT_OUT | to | (direction == ROUTE ? EVENT_ROUTE : 0) | (direction == OVERLAY ? EVENT_OVERLAY : 0);
+
+	if (ctl->capture)
+		seen_xdp(ctx, ifindex, vni, WHAT(flags, r == XDP_REDIRECT ? 0 : TX_FAILED), ctl->capture);
 }
 
 /* redirect sends a frame. There is a device unless that has gone this moment. */
@@ -148,9 +173,11 @@ INLINE int redirect(struct verdicts *c, __u32 direction, __u32 dev)
 	return r;
 }
 
-INLINE int to_port(struct verdicts *c, __u32 cpu, __u32 direction, const struct verdict *v, __u32 len)
+INLINE int to_port(struct xdp_md *ctx, const struct control *ctl, struct verdicts *c, __u32 cpu, __u32 direction, const struct verdict *v, __u32 len)
 {
 	int r = redirect(c, direction, v->out);
+
+	sent_xdp(ctx, ctl, v->port->ifindex, v->domain->vni, 0, direction, r);
 
 	if (r == XDP_REDIRECT) {
 		count_kind(c, direction, KIND_PORT);
@@ -160,7 +187,7 @@ INLINE int to_port(struct verdicts *c, __u32 cpu, __u32 direction, const struct 
 }
 
 /* to_vtep encapsulates a frame. Room for the headers is in front of it. */
-INLINE int to_vtep(struct xdp_md *ctx, struct verdicts *c, __u32 cpu, __u32 direction, const struct verdict *v, __u32 len, __u32 inner)
+INLINE int to_vtep(struct xdp_md *ctx, const struct control *ctl, struct verdicts *c, __u32 cpu, __u32 direction, const struct verdict *v, __u32 len, __u32 inner)
 {
 	struct hop *h = hop_of(v->to, v->flow.sport);
 	void *p;
@@ -171,6 +198,7 @@ INLINE int to_vtep(struct xdp_md *ctx, struct verdicts *c, __u32 cpu, __u32 dire
 		return XDP_DROP; /* never: there is room now */
 	put_outer(p, v, h, OUTER_TAG, len, inner);
 	r = redirect(c, direction, h ? h->dev : v->to->dev);
+	sent_xdp(ctx, ctl, h ? h->ifindex : v->to->ifindex, v->domain->vni, EVENT_UNDERLAY, direction, r);
 	if (r == XDP_REDIRECT) {
 		count_kind(c, direction, KIND_VTEP);
 		count_tx(cpu, OF_VTEP, v->out, 1, len);
@@ -209,8 +237,11 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 	switch (kind) {
 	case DROP:
 		kind = drop(c, ACCESS, v.reason, now);
-		if (kind == XDP_DROP)
+		if (kind == XDP_DROP) {
 			count_rx(cpu, OF_PORT, l->port, 1, f.len);
+			if (ctl->capture)
+				seen_xdp(ctx, l->ifindex, v.domain ? v.domain->vni : 0, WHAT(0, v.reason), ctl->capture);
+		}
 		return kind;
 	case TO_VTEP:
 		if (sums) {
@@ -226,6 +257,8 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 	default:
 		return XDP_PASS;
 	}
+	if (ctl->capture)
+		seen_xdp(ctx, l->ifindex, vni_at(half, p->domain), WHAT(0, 0), ctl->capture);
 	if (v.route) {
 		eth = (void *)(long)ctx->data;
 		if (eth + ETH_HLEN + 20 > (void *)(long)ctx->data_end)
@@ -236,12 +269,12 @@ INLINE int from_port(struct xdp_md *ctx, int variant)
 	}
 	count_rx(cpu, OF_PORT, l->port, 1, f.len);
 	if (kind == TO_PORT)
-		return to_port(c, cpu, direction, &v, f.len);
+		return to_port(ctx, ctl, c, cpu, direction, &v, f.len);
 	if (bpf_xdp_adjust_head(ctx, -(int)OUTER_LEN)) {
 		count_drop(c, direction, TX_FAILED);
 		return XDP_DROP;
 	}
-	return to_vtep(ctx, c, cpu, direction, &v, f.len, sum);
+	return to_vtep(ctx, ctl, c, cpu, direction, &v, f.len, sum);
 }
 
 INLINE int from_underlay(struct xdp_md *ctx, int variant)
@@ -284,14 +317,14 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 			return XDP_PASS;
 	}
 	if (!has_vni(&k))
-		return refuse(c, &k, VXLAN_FLAGS, now);
+		return refuse(ctx, ctl, c, &k, VXLAN_FLAGS, now);
 	if (strict && is_reserved_set(&k))
-		return refuse(c, &k, VXLAN_RESERVED, now);
+		return refuse(ctx, ctl, c, &k, VXLAN_RESERVED, now);
 	v.domain_id = vni_of(half, vni_in(&k));
 	came_in = v.domain_id;
 	v.domain = domain_of(half, v.domain_id);
 	if (!v.domain)
-		return ctl->flags >> half & CONTROL_ALL_VNIS ? refuse(c, &k, UNKNOWN_VNI, now) : XDP_PASS;
+		return ctl->flags >> half & CONTROL_ALL_VNIS ? refuse(ctx, ctl, c, &k, UNKNOWN_VNI, now) : XDP_PASS;
 	if (!(v.domain->flags & DOMAIN_LIVE))
 		return XDP_PASS;
 	need(&v, len > (__u32)(end - p));
@@ -306,6 +339,8 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 		if (kind == XDP_DROP) {
 			count_rx(cpu, OF_VTEP, vtep, 1, f.len);
 			count_rx(cpu, OF_DOMAIN, v.domain_id, 1, f.len);
+			if (ctl->capture)
+				seen_xdp(ctx, l->ifindex, v.domain->vni, WHAT(EVENT_UNDERLAY | EVENT_OVERLAY, v.reason), ctl->capture);
 		}
 		return kind;
 	case TO_VTEP:
@@ -317,6 +352,8 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 	default:
 		return XDP_PASS;
 	}
+	if (ctl->capture)
+		seen_xdp(ctx, l->ifindex, vni_at(half, came_in), WHAT(EVENT_UNDERLAY | EVENT_OVERLAY, 0), ctl->capture);
 	count_rx(cpu, OF_VTEP, vtep, 1, f.len);
 	count_rx(cpu, OF_DOMAIN, came_in, 1, f.len);
 	if (v.route) {
@@ -325,12 +362,12 @@ INLINE int from_underlay(struct xdp_md *ctx, int variant)
 		direction = ROUTE;
 	}
 	if (kind == TO_VTEP)
-		return to_vtep(ctx, c, cpu, direction, &v, f.len, sum);
+		return to_vtep(ctx, ctl, c, cpu, direction, &v, f.len, sum);
 	if (bpf_xdp_adjust_head(ctx, OUTER_LEN)) {
 		count_drop(c, direction, TX_FAILED);
 		return XDP_DROP;
 	}
-	return to_port(c, cpu, direction, &v, f.len);
+	return to_port(ctx, ctl, c, cpu, direction, &v, f.len);
 }
 
 #include "skb.h"

@@ -18,7 +18,7 @@ struct control {
 	__u32 half;      /* which half of the tables: 0 or 1 */
 	__u32 route_gen; /* which decisions of routing are still true */
 	__u32 flags;
-	__u32 pad;
+	__u32 capture; /* bytes of each frame that are told of; 0: nobody captures */
 };
 
 #define CONTROL_ALL_VNIS 1 /* << half: a VNI that is not in vnis is none of the gateway's */
@@ -143,6 +143,25 @@ struct load {
 	__u64 xdp, local;
 	__u64 skbs, undone;
 };
+
+/* A frame that is told of. kept bytes follow, of which the first skip are not its own.
+ * The Go side reads it word by word: see watch.go. */
+struct event {
+	__u64 ns;      /* on the monotonic clock */
+	__u32 ifindex; /* of the interface that it came in by, or leaves by */
+	__u32 len;     /* bytes of the whole frame */
+	__u32 vni;     /* as in a VXLAN header */
+	__u16 skip;
+	__u8 flags;
+	__u8 reason; /* that it is dropped for; 0: it is not */
+	__u32 kept;
+	__u32 pad;
+};
+
+#define EVENT_OUT 1      /* it leaves */
+#define EVENT_UNDERLAY 2 /* its interface faces the underlay */
+#define EVENT_ROUTE 4    /* it is being routed */
+#define EVENT_OVERLAY 8  /* it came from the overlay */
 
 /* What became of frames that were not handed up, of one CPU. */
 struct verdicts {

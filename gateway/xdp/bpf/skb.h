@@ -26,6 +26,7 @@ struct note {
 	__u16 type;
 	__u8 tos;
 	__u8 reason;
+	__u32 capture; /* as control has it */
 };
 
 #define TAKEN 16
@@ -155,8 +156,9 @@ INLINE int state_of(__u16 type, const void *l3, const void *end, __u32 n)
 
 /* write_note notes what is to be done with a frame, and reports whether that is all
  * that there is to it. */
-INLINE int write_note(struct note *n, int kind, const struct verdict *v, __u32 half, __u16 type)
+INLINE int write_note(struct note *n, int kind, const struct verdict *v, const struct control *ctl, __u32 half, __u16 type)
 {
+	n->capture = ctl->capture;
 	n->domain = v->domain_id;
 	n->vrf = NO_VRF;
 	n->half = half;
@@ -229,7 +231,7 @@ INLINE int decide_access(struct __sk_buff *skb, struct note *n)
 		return 0;
 	n->in = l->port;
 	n->came_in = p->domain;
-	return write_note(n, kind, &v, half, f.type);
+	return write_note(n, kind, &v, ctl, half, f.type);
 }
 
 INLINE int decide_underlay(struct __sk_buff *skb, struct note *n)
@@ -279,7 +281,7 @@ INLINE int decide_underlay(struct __sk_buff *skb, struct note *n)
 	if (!(v.port->flags & PORT_VETH) && state_of(f.type, l3, end, len - OUTER_LEN - ETH_HLEN) != DONE)
 		return 0;
 	n->came_in = domain;
-	return write_note(n, kind, &v, half, f.type);
+	return write_note(n, kind, &v, ctl, half, f.type);
 }
 
 /* is_vxlan reports whether a packet is VXLAN for this VTEP that the packet sockets are
@@ -332,9 +334,21 @@ SEC("socket") int underlay_filter(struct __sk_buff *skb)
 #define TCX_NEXT -1
 #define TCX_DROP 2
 
-/* redirected counts a frame that was sent somewhere. */
-INLINE int redirected(struct verdicts *c, __u32 cpu, __u32 direction, const struct note *n, __u32 len)
+/* came_in tells of a frame that has come in. skip is bytes in front of it. */
+INLINE void came_in(struct __sk_buff *skb, const struct note *n, __u32 flags, __u32 skip)
 {
+	if (n->capture)
+		seen_skb(skb, skb->ifindex, vni_at(n->half, n->came_in), WHAT(flags, 0), n->capture | skip << 16);
+}
+
+/* redirected tells of a frame that was sent somewhere, and counts it. */
+INLINE int redirected(struct __sk_buff *skb, struct verdicts *c, __u32 cpu, __u32 direction, const struct note *n, __u32 len)
+{
+	__u32 flags = EVENT_OUT | (n->kind == TO_PORT ? 0 : EVENT_UNDERLAY) | (direction == ROUTE ? EVENT_ROUTE : 0) |
+		      (direction == OVERLAY ? EVENT_OVERLAY : 0);
+
+	if (n->capture)
+		seen_skb(skb, n->ifindex, vni_at(n->half, n->domain), WHAT(flags, 0), n->capture);
 	if (n->kind == TO_PORT) {
 		count_kind(c, direction, KIND_PORT);
 		count_tx(cpu, OF_PORT, n->out, 1, len);
@@ -419,6 +433,7 @@ SEC("tcx/ingress") int port_tcx(struct __sk_buff *skb)
 		return TCX_NEXT;
 	if (n->kind == TO_VTEP && !encap_skb(skb, n))
 		return again(skb, n);
+	came_in(skb, n, 0, n->kind == TO_VTEP ? OUTER_LEN : 0);
 	if (n->vrf != NO_VRF) {
 		if (!route_skb(skb, n, n->kind == TO_VTEP ? OUTER_LEN : 0)) {
 			n->kind = UP;
@@ -428,7 +443,7 @@ SEC("tcx/ingress") int port_tcx(struct __sk_buff *skb)
 		direction = ROUTE;
 	}
 	count_rx(cpu, OF_PORT, n->in, 1, len);
-	r = redirected(c, cpu, direction, n, len);
+	r = redirected(skb, c, cpu, direction, n, len);
 	n->kind = UP;
 	return r;
 }
@@ -446,8 +461,9 @@ SEC("tcx/ingress") int underlay_tcx(struct __sk_buff *skb)
 		n->kind = UP;
 		return TCX_DROP;
 	}
+	came_in(skb, n, EVENT_UNDERLAY | EVENT_OVERLAY, 0);
 	if (!decap_skb(skb))
-		return again(skb, n);
+		return again(skb, n); /* never, while there is memory */
 	count_rx(cpu, OF_VTEP, n->in, n->frames, n->bytes);
 	count_rx(cpu, OF_DOMAIN, n->came_in, n->frames, n->bytes);
 	if (n->vrf != NO_VRF) {
@@ -458,7 +474,7 @@ SEC("tcx/ingress") int underlay_tcx(struct __sk_buff *skb)
 		count_routed(c, cpu, OVERLAY, n->vrf, len);
 		direction = ROUTE;
 	}
-	r = redirected(c, cpu, direction, n, len);
+	r = redirected(skb, c, cpu, direction, n, len);
 	n->kind = UP;
 	return r;
 }

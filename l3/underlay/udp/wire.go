@@ -129,10 +129,12 @@ func (w *wire) packet(p *underlay.Packet, b *frame.Buffer) bool {
 		return false
 	}
 	p.FromPort, p.Group, p.Interface, p.Fragmented, p.Noted = u.SrcPort(), netip.Addr{}, w.index, false, true
+	p.Outer = l4 + ip.UDPHeaderLen
 	p.Buffer = frame.Buffer{Mem: b.Mem, Off: b.Off + l4 + ip.UDPHeaderLen, Len: len(u) - ip.UDPHeaderLen}
 	p.FullLen = p.Len
 	if size := int(b.Offload.SegmentSize); b.Offload.GSO == frame.GSOUDP && !b.Offload.Tunnelled {
 		if 0 < size && size < p.Len {
+			p.Outer = 0 // each has its own lengths
 			w.more, w.size, w.proto = p.Bytes(), size, *p
 			return false
 		}
