@@ -15,7 +15,7 @@ FIGURES ?=
 # What needs root runs as root: at once where we are, through sudo where there is
 # one. Without either, those tests skip.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo env PATH=$$PATH")
-TEST    := go test -p 2 -timeout 20m $(if $(AS_ROOT),-exec '$(AS_ROOT)')
+TEST    := go test -p 2 -timeout 30m $(if $(AS_ROOT),-exec '$(AS_ROOT)')
 
 .PHONY: all build demo bench test lint needs fuzz cover clean deb
 all: build

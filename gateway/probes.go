@@ -56,16 +56,16 @@ func (g *Gateway) probePaths(ctx context.Context) {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 		if p.socket == nil && g.up.open.Load() {
 			g.openEcho(&reader)
 		}
 		if p.socket != nil {
 			g.probeEach(g.edges.Clock())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

@@ -30,9 +30,11 @@ func TestFastInterfacesVanish(t *testing.T) {
 				b.waitPort("acc2", api.StateUp)
 			})
 			b.inMode(w.mode)
-			b.relearn()
 			bridged := b.flow(t, js[2], most)
-			b.isFast(t, bridged)
+			eventually(t, "the port's frames are carried in the kernel", func() bool {
+				b.relearn()
+				return b.carriesAlone(t, bridged)
+			})
 			bridged.during(5000, func() {
 				must(t, b.bed.ns.Delete("und0"))
 				eventually(t, "the underlay is not there", func() bool { return !b.uplink().Attached })

@@ -172,7 +172,7 @@ func TestFastPinsOfANamespaceThatIsGone(t *testing.T) {
 	part := strings.SplitN(filepath.Base(dir), "-", 3)
 	left := filepath.Join(filepath.Dir(dir), part[0]+"-1"+part[1]+"-"+part[2])
 	must(t, os.Rename(dir, left))
-	b.gateway = pins.start(t, b.ns, file)
+	b.gateway = pins.start(t, b.ns, file).isReady()
 	if at := b.macs(); len(at) != 0 {
 		t.Errorf("stations of another network are believed: %v", at)
 	}
@@ -181,9 +181,16 @@ func TestFastPinsOfANamespaceThatIsGone(t *testing.T) {
 	}
 	b.learnBoth()
 	b.end(syscall.SIGKILL)
-	b.gateway = pins.start(t, b.ns, file)
+	b.gateway = pins.start(t, b.ns, file).isReady()
 	if at := b.macs(); len(at) != 2 {
 		t.Errorf("of its own stations a gateway knows %v after a restart, want two", at)
 	}
 	b.end(syscall.SIGKILL)
+}
+
+// isReady waits until a gateway has taken over what there is to be taken over.
+func (g *gateway) isReady() *gateway {
+	g.t.Helper()
+	eventually(g.t, "the gateway is ready", func() bool { return g.lines("msg=ready") > 0 })
+	return g
 }

@@ -340,6 +340,7 @@ func TestRouteGone(t *testing.T) {
 	atFar := captureOuter(t, r.far, "down0")
 	fence(t, h1MAC, from(t, r.hosts, "h1"), atFar)
 	must(t, r.ns.DelRoute(netns.Route{To: far.String() + "/32", Via: "192.0.2.1"}))
+	eventually(t, "the gateway knows that there is no route", func() bool { return r.vtep(far.String()).MTU == 0 })
 	r.fromHost("h1", numbered(nobody, h1MAC, 0, 10)...)
 	r.wantDrops(drops{"tx_failed access": 10})
 	r.via(0)

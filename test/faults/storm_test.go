@@ -169,7 +169,8 @@ func TestFlapsUnderTraffic(t *testing.T) {
 			if n := d.threads(); n > threads+4 {
 				t.Errorf("%d threads, were %d", n, threads)
 			}
-			if n := d.memory(); n > memory+16<<20 {
+			// The rings of events and of dropped frames are filled meanwhile.
+			if n := d.memory(); n > memory+32<<20 {
 				t.Errorf("%d MiB, were %d", n>>20, memory>>20)
 			}
 			// Ten changes in half a minute are told of, of which two may be begun.
@@ -233,7 +234,7 @@ func (f *farm) noise(t *testing.T) (stop func()) {
 // under traffic, again and again: every frame is sent or counted, the sockets come
 // back, no file is left open, and what stays among the ports is not touched.
 func TestUnderlayAddressUnderTraffic(t *testing.T) {
-	const times = 10
+	const times = 4 // the log tells of ten changes one by one, and then of fewer
 	f := newFarm(t, office)
 	d := start(t, f.gw, f.settings())
 	d.isUp(f.Ports)
