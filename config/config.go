@@ -89,13 +89,30 @@ type VNI struct {
 	MACLimit     int
 	AllowedVTEPs []netip.Prefix // nil: anyone. The default, from Flood, is filled in
 	SuppressARP  bool
-	ClampMSS     bool // lower the MSS of TCP connections to what the path to the VTEP carries
+	Moves        Moves
+	Storm        Storm // each of its limits is one of what goes into the overlay, and another of what comes out
+	ClampMSS     bool  // lower the MSS of TCP connections to what the path to the VTEP carries
 	VRF          string
 	Gateway      []netip.Prefix // address and prefix length
 	GatewayMAC   frame.MAC      // zero unless Gateway is set
 	DHCPServers  []netip.Addr   // where DHCP of its hosts is relayed to
 	RA           bool           // advertise the gateway to IPv6 hosts; false where it has no IPv6 address
 }
+
+// Moves says when a MAC address moves too often, and is held.
+type Moves struct {
+	Limit  int           // moves that are too many; 0: none are
+	Window time.Duration // in which they count together
+	Hold   time.Duration // for how long it is held; 0: no end
+}
+
+// Storm bounds what is flooded, in frames a second; 0: no limit.
+type Storm struct {
+	Broadcast, Multicast, UnknownUnicast int
+}
+
+// Any reports whether anything is limited.
+func (s Storm) Any() bool { return s != Storm{} }
 
 // BPDUPolicy is what a port does with spanning tree.
 type BPDUPolicy string
@@ -115,7 +132,8 @@ type Port struct {
 	MACLimit     int
 	Isolated     bool
 	BPDU         BPDUPolicy
-	DropPriority bool // priority_tagged = "drop"
+	DropPriority bool  // priority_tagged = "drop"
+	Storm        Storm // of what comes in
 }
 
 // StaticMAC is an FDB entry that does not age or move. One of VTEP and Port is

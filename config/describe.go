@@ -21,6 +21,7 @@ func (c *Config) Describe() string {
 
 	writeGrid(&b, "Access ports", c.portGrid())
 	writeGrid(&b, "Bridge domains", c.vniGrid())
+	writeGrid(&b, "Storm control, frames a second", c.stormGrid())
 	writeGrid(&b, "Static MAC addresses", c.macGrid())
 	writeGrid(&b, "Routing", c.routeGrid())
 
@@ -139,7 +140,7 @@ func (c *Config) vniGrid() [][]cell {
 	if len(c.VNIs) == 0 {
 		return nil
 	}
-	rows := [][]cell{heads("VNI", "VLAN", "NAME", "FLOODS TO", "ACCEPTS FROM", "MAX MACS", "AGEING", "LEARNS", "ARP/ND")}
+	rows := [][]cell{heads("VNI", "VLAN", "NAME", "FLOODS TO", "ACCEPTS FROM", "MAX MACS", "AGEING", "LEARNS", "ARP/ND", "HELD AFTER")}
 	for _, v := range c.VNIs {
 		floods := words(v.Flood)
 		if v.Group.IsValid() {
@@ -151,9 +152,45 @@ func (c *Config) vniGrid() [][]cell {
 		}
 		rows = append(rows, []cell{one(fmt.Sprint(v.ID)), one(vlanOf(v.VLAN)), one(dash(v.Name)), list(floods), accepts,
 			one(fmt.Sprint(v.MACLimit)), one(ageingOf(v.Ageing)), one(choose(v.Learning, "yes", "no")),
-			one(choose(v.SuppressARP, "answered", "flooded"))})
+			one(choose(v.SuppressARP, "answered", "flooded")), one(v.Moves.String())})
 	}
 	return rows
+}
+
+// stormGrid lists where what is flooded is limited.
+func (c *Config) stormGrid() [][]cell {
+	rows := [][]cell{heads("OF WHAT", "BROADCAST", "MULTICAST", "UNKNOWN UNICAST")}
+	add := func(what string, s Storm) {
+		if s.Any() {
+			rows = append(rows, []cell{one(what), one(limitOf(s.Broadcast)), one(limitOf(s.Multicast)), one(limitOf(s.UnknownUnicast))})
+		}
+	}
+	for _, p := range c.Ports {
+		add("comes in by "+p.Interface, p.Storm)
+	}
+	for _, v := range c.VNIs {
+		add(fmt.Sprintf("goes into the overlay of VNI %d, in copies", v.ID), v.Storm)
+		add(fmt.Sprintf("comes out of the overlay of VNI %d", v.ID), v.Storm)
+	}
+	if len(rows) == 1 {
+		return nil
+	}
+	return rows
+}
+
+func limitOf(n int) string {
+	if n == 0 {
+		return "no limit"
+	}
+	return fmt.Sprint(n)
+}
+
+// String says when MAC addresses are held: after 5 moves in 3m.
+func (m Moves) String() string {
+	if m.Limit == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%d in %s", m.Limit, short(m.Window))
 }
 
 func (c *Config) macGrid() [][]cell {
@@ -231,6 +268,11 @@ func ageingOf(d time.Duration) string {
 	if d == 0 {
 		return "never"
 	}
+	return short(d)
+}
+
+// short writes 5m0s as 5m.
+func short(d time.Duration) string {
 	s := strings.TrimSuffix(d.String(), "m0s")
 	if s != d.String() {
 		s += "m"

@@ -26,11 +26,14 @@ allowed_vteps = ["192.0.2.0/24"]
 vrf = "red"
 gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
 gateway_mac = "00:00:5e:00:01:01"
+storm_control.broadcast = 1000
+move_limit = 0
 [[vni]]
 id = 16777215
 name = "backup"
 learning = false
 ageing = "0s"
+move_hold = "0s"
 [[port]]
 interface = "eth1"
 vlan = 10
@@ -41,6 +44,7 @@ isolated = true
 priority_tagged = "drop"
 bpdu = "shutdown"
 mac_limit = 4
+storm_control = { broadcast = 100, multicast = 200, unknown_unicast = 10000000 }
 [[mac]]
 vni = 10010
 address = "02:00:00:00:01:02"

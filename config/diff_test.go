@@ -52,6 +52,7 @@ name = "red"
 		{"live setting", "[gateway]", "[log]\nlevel = \"debug\"\n[gateway]", []string{"~ log.level"}, ""},
 		{"setting for the next start", `address = "192.0.2.1"`, "address = \"192.0.2.7\"\nttl = 9", []string{"~ underlay.address (at the next start)", "~ underlay.ttl (at the next start)"}, "underlay.address underlay.ttl"},
 		{"port added", "[[mac]]", "[[port]]\ninterface = \"eth3\"\nvlan = 1\n[[mac]]", []string{"+ port eth3"}, ""},
+		{"storm control", "vlan = 2\n[[mac]]", "vlan = 2\nstorm_control = { broadcast = 5 }\n[[mac]]", []string{"~ port eth2"}, ""},
 		{"port moved", "interface = \"eth2\"\nvlan = 2", "interface = \"eth2\"\nvlan = 1", []string{"~ port eth2"}, ""},
 		{"port renamed", `"eth2"`, `"eth4"`, []string{"- port eth2", "+ port eth4"}, ""},
 		{"vlan of a vni", "id = 2\nvlan = 2", "id = 2\nvlan = 3\n[[port]]\ninterface = \"eth9\"\nvlan = 3\n[[vni]]\nid = 3\nvlan = 2\nflood = [\"192.0.2.8\"]\n[[vni]]\nid = 4",

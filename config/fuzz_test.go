@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -91,7 +92,7 @@ func holds(c *Config) error {
 		vrfs[v.Name] = true
 	}
 	for _, v := range c.VNIs {
-		if _, dup := vnis[v.ID]; dup || v.ID == 0 || v.ID > maxVNI || v.VLAN > maxVLAN || v.VLAN != 0 && vlans[v.VLAN] != 0 || v.MACLimit < 1 || v.Ageing < 0 {
+		if _, dup := vnis[v.ID]; dup || v.ID == 0 || v.ID > maxVNI || v.VLAN > maxVLAN || v.VLAN != 0 && vlans[v.VLAN] != 0 || v.MACLimit < 1 || v.Ageing < 0 || v.Moves.Limit < 0 || v.Moves.Window < time.Second || v.Moves.Hold < 0 || !sane(v.Storm) {
 			return fmt.Errorf("VNI %+v", v)
 		}
 		vnis[v.ID] = v
@@ -124,7 +125,7 @@ func holds(c *Config) error {
 	ports := map[string]Port{}
 	for _, p := range c.Ports {
 		v, known := vnis[p.VNI]
-		if _, dup := ports[p.Interface]; dup || !known || p.Interface == "" || p.Interface == u.Interface || p.Interface == u.Device() || p.VLAN != 0 && v.VLAN != p.VLAN || p.MACLimit < 1 || p.BPDU == "" {
+		if _, dup := ports[p.Interface]; dup || !known || p.Interface == "" || p.Interface == u.Interface || p.Interface == u.Device() || p.VLAN != 0 && v.VLAN != p.VLAN || p.MACLimit < 1 || p.BPDU == "" || !sane(p.Storm) {
 			return fmt.Errorf("port %+v", p)
 		}
 		ports[p.Interface] = p
@@ -138,6 +139,16 @@ func holds(c *Config) error {
 		}
 	}
 	return nil
+}
+
+// sane reports whether storm control has limits that it can keep.
+func sane(s Storm) bool {
+	for _, n := range []int{s.Broadcast, s.Multicast, s.UnknownUnicast} {
+		if n < 0 || n > maxStorm {
+			return false
+		}
+	}
+	return true
 }
 
 // apart checks the gateway prefixes and routes of each VRF, the slow way.

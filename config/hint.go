@@ -82,7 +82,11 @@ func homesOf(t *table, name string) []string {
 		homes = append(homes, t.header())
 	}
 	for _, k := range t.kids {
-		homes = append(homes, homesOf(k, name)...)
+		for _, h := range homesOf(k, name) {
+			if !slices.Contains(homes, h) {
+				homes = append(homes, h)
+			}
+		}
 	}
 	return homes
 }

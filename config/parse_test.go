@@ -89,6 +89,9 @@ var byValue = []cmp.Option{
 	cmpopts.IgnoreFields(Config{}, "Warnings"),
 }
 
+// usualMoves is the default.
+var usualMoves = Moves{Limit: 5, Window: 180 * time.Second, Hold: 540 * time.Second}
+
 func TestParseDefaults(t *testing.T) {
 	got, err := Parse("f", []byte(base))
 	if err != nil {
@@ -100,7 +103,7 @@ func TestParseDefaults(t *testing.T) {
 			SourcePorts: PortRange{49152, 65535}, ProbePMTU: true, Bypass: true},
 		Datapath: Datapath{Mode: ModeAuto, MACLimit: 1048576},
 		VNIs: []VNI{{ID: 10010, VLAN: 10, Flood: addrs("192.0.2.2"), Learning: true, Ageing: 300 * time.Second,
-			MACLimit: 65536, AllowedVTEPs: prefixes("192.0.2.2/32")}},
+			MACLimit: 65536, Moves: usualMoves, AllowedVTEPs: prefixes("192.0.2.2/32")}},
 		Ports: []Port{{Interface: "eth1", VLAN: 10, VNI: 10010, MACLimit: 1024, BPDU: BPDUDrop}},
 		API:   API{Socket: "/run/vxgw/control.sock", HTTP: "127.0.0.1:9279", ReadGroup: "vxgw-ro"},
 		Log:   Log{Level: "info", Format: "auto"},
@@ -143,6 +146,11 @@ ageing = "0s"
 mac_limit = 7
 allowed_vteps = ["2001:db8::/64", "2001:db8:1::9"]
 suppress_arp = true
+move_limit = 3
+move_window = "1m"
+move_hold = "0s"
+storm_control.broadcast = 10
+storm_control.unknown_unicast = 10000000
 clamp_mss = true
 vrf = "red"
 gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
@@ -158,6 +166,7 @@ mac_limit = 9
 isolated = true
 bpdu = "tunnel"
 priority_tagged = "drop"
+storm_control = { broadcast = 1000, multicast = 2000, unknown_unicast = 500 }
 [[port]]
 interface = "eth2.7"
 vni = 16777215
@@ -198,11 +207,12 @@ format = "journald"
 		VNIs: []VNI{
 			{ID: 10010, VLAN: 10, Name: "web", Flood: addrs("2001:db8::2", "2001:db8::3"), Group: netip.MustParseAddr("ff0e::1"), MACLimit: 7,
 				AllowedVTEPs: prefixes("2001:db8::/64", "2001:db8:1::9/128"), SuppressARP: true, ClampMSS: true, VRF: "red",
+				Moves: Moves{Limit: 3, Window: time.Minute}, Storm: Storm{Broadcast: 10, UnknownUnicast: 10_000_000},
 				Gateway: prefixes("10.1.1.1/24", "2001:db8:1::1/64"), RA: true, GatewayMAC: mac("00:00:5e:00:01:01")},
-			{ID: 16777215, Learning: true, Ageing: 5 * time.Minute, MACLimit: 65536, VRF: "red", Gateway: prefixes("10.1.2.1/31"), GatewayMAC: gatewayMAC("edge-1")},
+			{ID: 16777215, Learning: true, Ageing: 5 * time.Minute, MACLimit: 65536, Moves: usualMoves, VRF: "red", Gateway: prefixes("10.1.2.1/31"), GatewayMAC: gatewayMAC("edge-1")},
 		},
 		Ports: []Port{
-			{Interface: "eth1", VLAN: 10, VNI: 10010, MACLimit: 9, Isolated: true, BPDU: BPDUTunnel, DropPriority: true},
+			{Interface: "eth1", VLAN: 10, VNI: 10010, MACLimit: 9, Isolated: true, BPDU: BPDUTunnel, DropPriority: true, Storm: Storm{Broadcast: 1000, Multicast: 2000, UnknownUnicast: 500}},
 			{Interface: "eth2.7", VNI: 16777215, MACLimit: 1024, BPDU: BPDUShutdown},
 		},
 		MACs: []StaticMAC{

@@ -14,6 +14,7 @@ func (b *builder) readPorts(sections []section) {
 			Isolated:     get[bool](s, "isolated"),
 			BPDU:         BPDUPolicy(get[string](s, "bpdu")),
 			DropPriority: get[string](s, "priority_tagged") == "drop",
+			Storm:        stormOf(s),
 		}
 		b.indexPort(s, p, i)
 		b.resolve(s, &p)

@@ -28,7 +28,7 @@ func Reference() string {
 		if t == fileTable {
 			return
 		}
-		fmt.Fprintf(&b, "\n## `%s`\n\n%s", t.header(), t.doc)
+		fmt.Fprintf(&b, "\n## `%s`\n\n%s", t.title(), t.doc)
 		if t.array {
 			b.WriteString(" There may be any number of them.")
 		}

@@ -126,7 +126,7 @@ func TestRules(t *testing.T) {
 		{"key before the tables", "[gateway]", "ttl = 1\n[gateway]", `f:1:1: unknown key "ttl": it belongs in [underlay]`},
 		{"far from every key", `name = "gw"`, "colour = 1", `f:2:1: unknown key "colour" in [gateway]: the keys there are name`},
 		{"quoted unknown key", "# more", `"a\u001bb" = 1`, "f:12:1: unknown key \"a\\x1bb\" in [[port]]: the keys there are interface, vlan, vni, mac_limit, isolated, bpdu, priority_tagged"},
-		{"dotted unknown key", "# more", "vlan_.x = 1", `f:12:1: unknown table "vlan_" in [[port]]: no table belongs there`},
+		{"dotted unknown key", "# more", "vlan_.x = 1", `f:12:1: unknown table "vlan_" in [[port]]: the tables are storm_control`},
 		{"unknown table", "", "[colours]", `f:13:2: unknown table "colours": the tables are [gateway], [underlay], [datapath], [[vni]], [[port]], [[mac]], [[vrf]], [api], [log]`},
 		{"unknown array of tables", "", "[[vnis]]\nx=1\n[[vnis]]", `f:13:3: unknown table "vnis": did you mean [[vni]]?`},
 		{"unknown table inside", "", "[[vrf]]\nname='r'\n[[vrf.routes]]", `f:15:7: unknown table "routes": did you mean [[vrf.route]]?`},
@@ -177,6 +177,19 @@ func TestRules(t *testing.T) {
 		{"lo", eth1, `interface = "lo"`, `f:10:13: interface = "lo" is the loopback interface: write the name of the interface that faces the hosts`},
 		{"no interface", eth1, ``, `f:9:3: [[port]] has no interface: write the name of an interface`},
 		{"underlay is a port", ownAddr, ownAddr + "\ninterface = \"eth1\"", `f:11:13: interface = "eth1" is the [underlay] interface: an access port needs one of its own`},
+
+		// Storm control and moves.
+		{"storm that is no table", "# more", "storm_control = 5", "f:12:17: storm_control = 5 is a whole number: write a table, { broadcast = 0..10000000, multicast = 0..10000000, unknown_unicast = 0..10000000 }"},
+		{"storm of a kind that is none", "# more", "storm_control = { brodcast = 5 }", `f:12:19: unknown key "brodcast": did you mean "broadcast"?`},
+		{"storm limit on its own", "# more", "broadcast = 5", `f:12:1: unknown key "broadcast" in [[port]]: it belongs in storm_control`},
+		{"storm limit", "# more", "storm_control = { multicast = -1, broadcast = 10000001 }", "f:12:31: multicast = -1 is out of range: write 0..10000000\nf:12:47: broadcast = 10000001 is out of range: write 0..10000000"},
+		{"storm misspelt", "# more", "storm_controll = { multicast = 1 }", `f:12:1: unknown table "storm_controll": did you mean storm_control?`},
+		{"storm of the wrong type", "# more", "storm_control.multicast = '1'", `f:12:27: multicast = "1" is a string: write a whole number, 0..10000000`},
+		{"moves", flood, flood + "\nmove_limit = 1001", "f:9:14: move_limit = 1001 is out of range: write 0..1000"},
+		{"no window", flood, flood + "\nmove_window = '0s'", `f:9:15: move_window = "0s" is out of range: write from "1s" to "86400s"`},
+		{"long window", flood, flood + "\nmove_window = '25h'", `f:9:15: move_window = "25h" is out of range: write from "1s" to "86400s"`},
+		{"short hold", flood, flood + "\nmove_hold = '10ms'", `f:9:13: move_hold = "10ms" is out of range: write "0s" for no end, or from "1s" to "1000000s"`},
+		{"hold that is no time", flood, flood + "\nmove_hold = '540'", `f:9:13: move_hold = "540" is not a duration: write "0s" for no end, or from "1s" to "1000000s"`},
 
 		// Datapath, API, log.
 		{"workers", "", "[datapath]\nworkers = 65", "f:14:11: workers = 65 is out of range: write 0..64"},

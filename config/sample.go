@@ -41,8 +41,14 @@ flood = ["192.0.2.2", "192.0.2.3"]
 #learning = true
 #ageing = "300s"
 #mac_limit = 65536
+#move_limit = 5
+#move_window = "180s"
+#move_hold = "540s"
 #allowed_vteps = ["192.0.2.0/24"]
 #suppress_arp = false
+#storm_control.broadcast = 1000
+#storm_control.multicast = 2000
+#storm_control.unknown_unicast = 500
 #clamp_mss = false
 #vrf = "red"
 #gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
@@ -57,6 +63,9 @@ vlan = 10
 #isolated = false
 #bpdu = "drop"
 #priority_tagged = "accept"
+#storm_control.broadcast = 1000
+#storm_control.multicast = 2000
+#storm_control.unknown_unicast = 500
 
 #[[port]]
 #interface = "eth2"
@@ -133,9 +142,9 @@ func Sample() string {
 				b.WriteString("# " + t.doc + "\n")
 				saw[t] = true
 			}
-		case isKey && !told[t.key(name)]:
-			told[t.key(name)] = true
-			line = explain(line, t.key(name))
+		case isKey && !told[t.dotted(name)]:
+			told[t.dotted(name)] = true
+			line = explain(line, t.dotted(name))
 		}
 		b.WriteString(line + "\n")
 	}
@@ -149,6 +158,14 @@ func tableOf(header string) *table {
 		t = t.kid(name)
 	}
 	return t
+}
+
+// dotted returns a key of the table, or of one inside it as kid.key.
+func (t *table) dotted(name string) *key {
+	if kid, inner, ok := strings.Cut(name, "."); ok {
+		return t.kid(kid).key(inner)
+	}
+	return t.key(name)
 }
 
 // explain puts behind a key what it means, its limits and what it does when it

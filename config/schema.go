@@ -1,11 +1,15 @@
 package config
 
+import "strings"
+
 // Limits of the numbers in a file.
 const (
 	maxVNI   = 1<<24 - 1 // RFC 7348 section 5: 24 bits
 	maxVLAN  = 4094      // IEEE 802.1Q table 9-2: 0 and 4095 are no VLANs
 	maxMACs  = 1 << 24   // entries, about 1 GiB of FDB
 	maxWorks = 64
+	maxStorm = 10_000_000 // frames a second; above it the steps are coarser than a hundredth
+	maxMoves = 1000
 )
 
 // The defaults that code asks for by name; the others stand in the schema only.
@@ -18,11 +22,12 @@ const (
 
 // table is one table of the file format.
 type table struct {
-	name  string
-	array bool // [[name]]: any number of them
-	doc   string
-	keys  []key
-	kids  []*table
+	name   string
+	array  bool   // [[name]]: any number of them
+	inside string // header of the table whose lines it belongs to: name = { ... }, or name.key; "": it has lines of its own
+	doc    string
+	keys   []key
+	kids   []*table
 }
 
 // key is one key of a table.
@@ -56,6 +61,9 @@ func (t *table) kid(name string) *table {
 // header returns the table as the file opens it.
 func (t *table) header() string {
 	name := t.name
+	if t.inside != "" {
+		return name
+	}
 	if t == routeTable {
 		name = "vrf." + name
 	}
@@ -64,6 +72,21 @@ func (t *table) header() string {
 	}
 	return "[" + name + "]"
 }
+
+// form says how the table is written.
+func (t *table) form() string {
+	if t.inside == "" {
+		return t.header()
+	}
+	parts := make([]string, len(t.keys))
+	for i, k := range t.keys {
+		parts[i] = k.name + " = " + k.kind.limits
+	}
+	return "{ " + strings.Join(parts, ", ") + " }"
+}
+
+// title names the table where it stands alone.
+func (t *table) title() string { return strings.TrimSpace(t.inside + " " + t.header()) }
 
 // fileTable is the whole file format: what is not here is refused, and the
 // sample and the hints for a misspelt key are made of it.
@@ -96,7 +119,19 @@ var datapathTable = &table{name: "datapath", doc: "How frames are moved.", keys:
 	{name: "mac_limit", kind: integer(1, maxMACs), def: int64(defaultMACs), restart: true, doc: "MAC addresses in all"},
 }}
 
-var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on this side, a VNI on the other.", keys: []key{
+var vniStormTable = &table{name: "storm_control", inside: "[[vni]]", doc: "Bounds how much is flooded: written `storm_control = { broadcast = 1000 }`, or a key a line.", keys: []key{
+	{name: "broadcast", kind: integer(0, maxStorm), doc: "copies a second that go into the overlay, and again frames a second that come out of it; 0 or absent: no limit"},
+	{name: "multicast", kind: integer(0, maxStorm), doc: "the same for multicast: copies of a frame are one for each VTEP or group"},
+	{name: "unknown_unicast", kind: integer(0, maxStorm), doc: "the same for frames to MAC addresses that are not known"},
+}}
+
+var portStormTable = &table{name: "storm_control", inside: "[[port]]", doc: "Bounds how much of what comes in is flooded: written `storm_control = { broadcast = 1000 }`, or a key a line.", keys: []key{
+	{name: "broadcast", kind: integer(0, maxStorm), doc: "frames a second of what comes in by this port; 0 or absent: no limit"},
+	{name: "multicast", kind: integer(0, maxStorm), doc: "of these, multicast: ND of IPv6 is"},
+	{name: "unknown_unicast", kind: integer(0, maxStorm), doc: "of these, to MAC addresses that are not known"},
+}}
+
+var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on this side, a VNI on the other.", kids: []*table{vniStormTable}, keys: []key{
 	{name: "id", kind: integer(1, maxVNI), required: true, doc: "VXLAN network identifier, unique"},
 	{name: "vlan", kind: integer(1, maxVLAN), doc: "the port VLAN that stands for it, unique; may be absent where every port names the VNI"},
 	{name: "name", kind: text("a name", label(0)), doc: "for people"},
@@ -105,6 +140,9 @@ var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on
 	{name: "learning", kind: boolean(), def: true, doc: "learn which VTEP a MAC address is behind"},
 	{name: "ageing", kind: text(wantAgeing, ageing), def: "300s", doc: "forget a silent MAC address after this long, 1s..1000000s; \"0s\": never"},
 	{name: "mac_limit", kind: integer(1, maxMACs), def: int64(65536), doc: "MAC addresses of this VNI"},
+	{name: "move_limit", kind: integer(0, maxMoves), def: int64(5), doc: "a MAC address that moves so often is in two places, by a loop or a duplicate: it is held where it was; 0: any number"},
+	{name: "move_window", kind: text(wantWindow, moveWindow), def: "180s", doc: "the time in which moves count together, 1s..86400s"},
+	{name: "move_hold", kind: text(wantHold, moveHold), def: "540s", doc: "how long it is held; \"0s\": until `vxgw clear mac`, or until it falls silent"},
 	{name: "allowed_vteps", kind: listOf(text(wantPrefix, sourcePrefix)), doc: "who may send to this VNI; default: `flood` where it is set and there is no `group`, else anyone"},
 	{name: "suppress_arp", kind: boolean(), def: false, doc: "answer ARP and ND for known neighbours instead of flooding"},
 	{name: "clamp_mss", kind: boolean(), def: false, doc: "lower the MSS that hosts announce when they open TCP connections to what the path to the VTEP carries"},
@@ -115,7 +153,7 @@ var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on
 	{name: "gateway_mac", kind: text(wantMAC, stationMAC), doc: "MAC address of the gateway; default: one made of [gateway] name, the same on every VNI"},
 }}
 
-var portTable = &table{name: "port", array: true, doc: "An access port: it speaks untagged frames.", keys: []key{
+var portTable = &table{name: "port", array: true, doc: "An access port: it speaks untagged frames.", kids: []*table{portStormTable}, keys: []key{
 	{name: "interface", kind: text("the name of an interface", accessName), required: true, doc: "network interface, unique"},
 	{name: "vlan", kind: integer(1, maxVLAN), doc: "access VLAN: untagged frames belong to it, and to the VNI with this `vlan`"},
 	{name: "vni", kind: integer(1, maxVNI), doc: "in the place of `vlan`, where one VLAN means different VNIs on different ports"},

@@ -77,7 +77,7 @@ func (r *reader) subs(t *table, parent map[string]any, at *node) []section {
 	case []any:
 		return r.array(t, raw, n)
 	}
-	r.fail(n.val, "%s = %s is %s: write a table, %s", t.name, show(raw), typeOf(raw), t.header())
+	r.fail(n.val, "%s = %s is %s: write a table, %s", t.name, show(raw), typeOf(raw), t.form())
 	if t.array {
 		return nil
 	}
@@ -94,7 +94,7 @@ func (r *reader) array(t *table, raw []any, n *node) []section {
 		at := n.elem(i)
 		m, ok := e.(map[string]any)
 		if !ok {
-			r.fail(at.val, "%s: %s is %s: write a table, %s", t.name, show(e), typeOf(e), t.header())
+			r.fail(at.val, "%s: %s is %s: write a table, %s", t.name, show(e), typeOf(e), t.form())
 			continue
 		}
 		out = append(out, r.section(t, m, at))

@@ -28,6 +28,9 @@ const (
 	// that of IEEE 802.1Q table 8-6; below a second learning is only noise.
 	minAgeing = time.Second
 	maxAgeing = 1_000_000 * time.Second
+
+	// maxWindow bounds the time in which moves of a MAC address count together.
+	maxWindow = 24 * time.Hour
 )
 
 const (
@@ -40,6 +43,8 @@ const (
 	wantServer  = "the address of a DHCP server, as 10.9.9.9"
 	wantMAC     = "the six bytes of one station, as 02:00:00:00:01:02"
 	wantAgeing  = `"0s" for never, or from "1s" to "1000000s"`
+	wantWindow  = `from "1s" to "86400s"`
+	wantHold    = `"0s" for no end, or from "1s" to "1000000s"`
 	wantPorts   = `first-last, 1..65535, as "49152-65535"`
 	wantDSCP    = `"inherit", or a whole number without quotes, 0..63`
 	wantHTTP    = `host:port, as "127.0.0.1:9279", or "" for none`
@@ -268,13 +273,23 @@ func stationMAC(s string) (frame.MAC, error) {
 }
 
 // ageing reads an ageing time.
-func ageing(s string) (time.Duration, error) {
+func ageing(s string) (time.Duration, error) { return duration(s, 0, maxAgeing, wantAgeing) }
+
+// moveWindow reads the time in which moves count together, and moveHold how long a
+// MAC address is held.
+func moveWindow(s string) (time.Duration, error) {
+	return duration(s, time.Second, maxWindow, wantWindow)
+}
+func moveHold(s string) (time.Duration, error) { return duration(s, 0, maxAgeing, wantHold) }
+
+// duration reads a time from a second on up to hi. lo is 0 where that is one, too.
+func duration(s string, lo, hi time.Duration, want string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		return 0, fault("is not a duration", wantAgeing)
-	case d != 0 && (d < minAgeing || d > maxAgeing):
-		return 0, fault("is out of range", wantAgeing)
+		return 0, fault("is not a duration", want)
+	case d < lo, d != 0 && d < minAgeing, d > hi:
+		return 0, fault("is out of range", want)
 	}
 	return d, nil
 }

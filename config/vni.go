@@ -20,13 +20,29 @@ func (b *builder) readVNIs(sections []section) {
 			Ageing:      get[time.Duration](s, "ageing"),
 			MACLimit:    int(get[int64](s, "mac_limit")),
 			SuppressARP: get[bool](s, "suppress_arp"),
-			ClampMSS:    get[bool](s, "clamp_mss"),
+			Moves: Moves{
+				Limit:  int(get[int64](s, "move_limit")),
+				Window: get[time.Duration](s, "move_window"),
+				Hold:   get[time.Duration](s, "move_hold"),
+			},
+			Storm:    stormOf(s),
+			ClampMSS: get[bool](s, "clamp_mss"),
 		}
 		v.AllowedVTEPs = b.allowed(s, &v)
 		b.indexVNI(s, v, i)
 		b.readIRB(s, &v)
 		b.cfg.VNIs = append(b.cfg.VNIs, v)
 		b.vnis = append(b.vnis, s)
+	}
+}
+
+// stormOf returns the limits of a table that has storm_control.
+func stormOf(s section) Storm {
+	k := s.kids[portStormTable.name][0]
+	return Storm{
+		Broadcast:      int(get[int64](k, "broadcast")),
+		Multicast:      int(get[int64](k, "multicast")),
+		UnknownUnicast: int(get[int64](k, "unknown_unicast")),
 	}
 }
 

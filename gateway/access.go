@@ -47,7 +47,7 @@ func newAccessWorker(gw *Gateway, id forward.PortID, lane int, dev port.Port, rx
 	w.witness = gw.captures.Witness()
 	w.tally = batchTally{direction: forward.Access, witness: w.witness}
 	w.tx = newTransmit(gw, lane, &w.tally)
-	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
+	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx, police: police{clock: gw.nanos}}
 	w.routing = newRouting(gw, &w.carrier)
 	return w
 }
@@ -98,6 +98,7 @@ func (w *accessWorker) batch(bufs []frame.Buffer) {
 	if n := w.tally.verdicts[forward.Answer]; n > 0 {
 		w.snap.Domains[w.snap.Ports[w.id].Domain].Traffic.Suppressed.Add(uint64(n))
 	}
+	w.police.settle()
 	w.tally.settle(&w.gw.ledger)
 }
 
@@ -118,6 +119,9 @@ func (w *accessWorker) frame(b *frame.Buffer) {
 	forward.PopTag(b)
 	in := forward.Input{Frame: b.Bytes(), Tag: b.Tag, Size: wireSize(b.Bytes(), b.Offload)}
 	v := w.snap.FromAccess(w.id, in, w.now)
+	if c := w.snap.Ports[w.id].Storm; c != nil && v.Kind == forward.Flood && !w.police.lets(c, in.Frame.Dst(), onWire(in.Frame, b.Offload), 1) {
+		v = v.Stormed()
+	}
 	w.tally.verdict(v)
 	if v.Learn {
 		o := w.gw.tables.FDB().Learn(v.Domain, in.Frame.Src(), forward.PortHop(w.id), w.now)
@@ -164,7 +168,7 @@ func (w *accessWorker) flood(v forward.Verdict, b *frame.Buffer) {
 	d := &w.snap.Domains[v.Domain]
 	// The overlay first: its copies finish a checksum in place, and the ports
 	// then share the finished bytes.
-	w.toVTEPs(d.Flood, b, v.Domain)
+	w.toOverlay(v, b)
 	bpdu := frame.Frame(b.Bytes()).Dst().IsBPDU()
 	for _, out := range d.Ports {
 		if w.snap.Blocks(w.id, out, bpdu) == forward.None {

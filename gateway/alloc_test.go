@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"testing"
@@ -95,9 +96,12 @@ func arpRequest(from netip.Addr) []byte {
 	return packet.ARP(frame.Broadcast, packet.ARPRequest, here, from, frame.MAC{}, remote4)
 }
 
-func newBench(t testing.TB) *bench {
+func newBench(t testing.TB) *bench { return newBenchWith(t, "", "") }
+
+// newBenchWith makes a bench with lines for its VNI and for its ports.
+func newBenchWith(t testing.TB, vniLines, portLines string) *bench {
 	t.Helper()
-	cfg, err := config.Parse("test.toml", []byte(`
+	cfg, err := config.Parse("test.toml", fmt.Appendf(nil, `
 [underlay]
 address = "192.0.2.1"
 [[vni]]
@@ -108,18 +112,22 @@ suppress_arp = true
 vrf = "red"
 gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
 gateway_mac = "00:00:5e:00:01:01"
+%s
 [[port]]
 interface = "e1"
 vlan = 10
+%[2]s
 [[port]]
 interface = "e2"
 vlan = 10
+%[2]s
 [[port]]
 interface = "e3"
 vlan = 10
+%[2]s
 [[vrf]]
 name = "red"
-`))
+`, vniLines, portLines))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,12 +126,13 @@ func (r *routing) send(d fdb.Domain, b *frame.Buffer) {
 		r.any = true
 		return
 	}
-	r.carrier.fromGateway(v, forward.NoPortID, b)
+	r.carrier.fromGateway(v, forward.NoPortID, b, false)
 }
 
 // fromGateway queues the copies of a frame that the gateway sends. in is as
-// Snapshot.FromGateway has it.
-func (c *carrier) fromGateway(v forward.Verdict, in forward.PortID, b *frame.Buffer) {
+// Snapshot.FromGateway has it. Storm control holds for what is routed: it has a host
+// behind it. What the gateway says itself has its own bounds.
+func (c *carrier) fromGateway(v forward.Verdict, in forward.PortID, b *frame.Buffer, routed bool) {
 	switch v.Kind {
 	case forward.ToPort:
 		c.toPort(v.Port, b.Bytes(), b.Offload)
@@ -139,7 +140,11 @@ func (c *carrier) fromGateway(v forward.Verdict, in forward.PortID, b *frame.Buf
 		c.toVTEP(v.VTEP, b, v.Domain)
 	case forward.Flood:
 		d := &c.tx.snap.Domains[v.Domain]
-		c.toVTEPs(d.Flood, b, v.Domain)
+		if routed {
+			c.toOverlay(v, b)
+		} else {
+			c.toVTEPs(d.Flood, b, v.Domain)
+		}
 		for _, out := range d.Ports {
 			if c.tx.snap.BlocksRouted(in, out) == forward.None {
 				c.toPort(out, b.Bytes(), b.Offload)

@@ -47,6 +47,7 @@ type carrier struct {
 	encapsulation *encapsulation
 	tally         *batchTally
 	tx            *transmit
+	police        police
 	segments      *offload.Segmenter // made when first needed: few ports see super-frames
 	one           [1]forward.VTEPID
 }

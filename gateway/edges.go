@@ -105,6 +105,8 @@ type Edges struct {
 	LookAround func() error
 	IsHeard    func(index int) bool
 
-	// Clock returns seconds on a clock that never goes back or jumps.
+	// Clock returns seconds on a clock that never goes back or jumps, and Nanos
+	// nanoseconds on such a one; nil: Clock has to do.
 	Clock func() uint32
+	Nanos func() int64
 }

@@ -9,6 +9,7 @@ import (
 
 	"vxgw/gateway/api"
 	"vxgw/gateway/forward"
+	"vxgw/gateway/storm"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
 	"vxgw/l2/neigh"
@@ -170,8 +171,7 @@ func (x *explainer) verdict(v forward.Verdict, in forward.PortID, f frame.Frame)
 	case forward.ToPort, forward.ToVTEP:
 		x.unicast(v, f)
 	case forward.Flood:
-		x.forwarded("flood")
-		x.flood(v, in, f)
+		x.flooded(v, in, f)
 	case forward.Answer:
 		x.forwarded("answer")
 		x.copyToPort(in)
@@ -195,6 +195,10 @@ func (x *explainer) unicast(v forward.Verdict, f frame.Frame) {
 func (x *explainer) source(v forward.Verdict, src frame.MAC) {
 	e, known := x.s.FDB.Lookup(v.Domain, src, x.now)
 	switch {
+	case known && e.Held && v.Reason == forward.DuplicateMAC:
+		x.step("source", "%s is held elsewhere: %s", src, x.hop(e))
+	case known && e.Held:
+		x.step("source", "%s is held here, because it moved too often", src)
 	case known && v.Learn:
 		x.step("source", "%s is known: %s; it would be noted here", src, x.hop(e))
 	case known:
@@ -253,6 +257,36 @@ func (x *explainer) dropped(r forward.Reason) {
 	x.out.Verdict, x.out.Reason, x.out.Mend = "drop", r.String(), r.Mend()
 }
 
+// flooded tells of storm control, and of the copies that it lets pass at the moment.
+func (x *explainer) flooded(v forward.Verdict, in forward.PortID, f frame.Frame) {
+	c, where := x.s.Domains[v.Domain].StormIn, "out of the overlay"
+	if in != forward.NoPortID {
+		c, where = x.s.Ports[in].Storm, "in by port "+x.s.Ports[in].Name
+	}
+	if x.storm(c, "frames", where, f) {
+		x.dropped(forward.Storm)
+		return
+	}
+	x.forwarded("flood")
+	x.flood(v, in, f)
+}
+
+// storm tells of the limit on frames like f that go somewhere, and reports whether it is
+// used up at the moment.
+func (x *explainer) storm(c *storm.Control, what, where string, f frame.Frame) (spent bool) {
+	k := storm.KindOf(f.Dst())
+	limit := c.Limit(k)
+	if limit == 0 {
+		return false
+	}
+	now := "it is not reached now"
+	if spent = c.Spent(k, x.gw.nanos()); spent {
+		now = "it is used up now"
+	}
+	x.step("storm control", "%d %s of %s a second may go %s: %s", limit, what, words(k), where, now)
+	return spent
+}
+
 func (x *explainer) flood(v forward.Verdict, in forward.PortID, f frame.Frame) {
 	bpdu := f.Dst().IsBPDU()
 	x.floodPorts(v, func(out forward.PortID) forward.Reason { return x.s.Blocks(in, out, bpdu) })
@@ -277,7 +311,12 @@ func (x *explainer) floodPorts(v forward.Verdict, blocks func(out forward.PortID
 }
 
 func (x *explainer) floodVTEPs(v forward.Verdict, f frame.Frame) {
-	for _, to := range x.s.Domains[v.Domain].Flood {
+	d := &x.s.Domains[v.Domain]
+	if len(d.Flood) > 0 && x.storm(d.StormOut, "copies", "into the overlay", f) {
+		x.step("no copy", "into the overlay: %s", forward.Storm)
+		return
+	}
+	for _, to := range d.Flood {
 		if x.s.Fits(to, len(f)) {
 			x.copyToVTEP(to, f)
 		} else {

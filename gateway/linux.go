@@ -41,6 +41,7 @@ func Linux() (Edges, error) {
 		IsHeard:      raw.IsHeard,
 		// From 1, because 0 says "never".
 		Clock: func() uint32 { return uint32(time.Since(start)/time.Second) + 1 },
+		Nanos: func() int64 { return int64(time.Since(start)) + 1 },
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import "vxgw/gateway/forward"
 // notices is the supervisor's memory of the losses that it has told of. They are
 // counted where frames move, and told of from here: no worker has to.
 type notices struct {
+	storms   map[stormAt]*stormSeen
 	overflow [forward.NumDirections]notice
 	refused  [numRefusals]notice
 	drops    [forward.NumDirections][forward.NumReasons]notice
@@ -54,6 +55,9 @@ func (g *Gateway) noticeLosses() {
 		}
 	}
 	for r, mend := range refusalMends {
+		if mend == "" { // of those that are held there are lines of their own
+			continue
+		}
 		if n, ok := g.notices.refused[r].due(g.ledger.refused[r].Load(), now); ok {
 			args := []any{"limit", refusal(r), "frames", n, "mend", mend}
 			if refusal(r) == neighbourLimit {

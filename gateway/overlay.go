@@ -60,7 +60,7 @@ func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorke
 	w.tally = batchTally{direction: forward.Overlay, witness: w.witness}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.tx.joiner = new(offload.Coalescer)
-	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx}
+	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx, police: police{clock: gw.nanos}}
 	w.routing = newRouting(gw, &w.carrier)
 	return w
 }
@@ -99,6 +99,7 @@ func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.witness.End()
 	w.routing.settle()
 	w.tx.flush()
+	w.police.settle()
 	w.witness.End()
 	w.tally.settle(&w.gw.ledger)
 }
@@ -116,6 +117,9 @@ func (w *overlayWorker) packet(p *underlay.Packet) {
 	f := frame.Frame(p.Bytes()[vxlanHeader:])
 	w.received(from, d, p, f)
 	v := w.snap.FromOverlay(d, from, p.TOS, f, w.now)
+	if c := w.snap.Domains[d].StormIn; c != nil && v.Kind == forward.Flood && !w.police.lets(c, f.Dst(), w.frames(p, f), 1) {
+		v = v.Stormed()
+	}
 	w.tally.verdict(v)
 	if v.Learn {
 		w.tally.learned(w.gw.tables.FDB().Learn(d, f.Src(), forward.VTEPHop(from), w.now), true)
@@ -213,6 +217,14 @@ func (w *overlayWorker) received(from forward.VTEPID, d fdb.Domain, p *underlay.
 		}
 	}
 	w.rx.sum.Add(len(f))
+}
+
+// frames is how many frames the inner one is on a wire.
+func (w *overlayWorker) frames(p *underlay.Packet, f frame.Frame) int {
+	if !p.Noted {
+		return 1
+	}
+	return onWire(f, p.Offload)
 }
 
 func (w *overlayWorker) endRun() {

@@ -69,6 +69,7 @@ var portFields = []field[config.Port]{
 		}
 		return effect{change: "priority_tagged drop -> accept"}
 	}},
+	{"Storm", func(p *preview, old, new *config.Port) effect { return p.storm(old.Storm, new.Storm) }},
 }
 
 // macs adds the changes of static MAC addresses.

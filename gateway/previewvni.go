@@ -77,6 +77,8 @@ var vniFields = []field[config.VNI]{
 		}
 		return e
 	}},
+	{"Moves", (*preview).moves},
+	{"Storm", func(p *preview, old, new *config.VNI) effect { return p.storm(old.Storm, new.Storm) }},
 	{"ClampMSS", func(_ *preview, old, new *config.VNI) effect {
 		return effect{change: "clamp_mss " + onOff(old.ClampMSS, new.ClampMSS), then: "it holds for TCP connections that open from now on: " + nothing}
 	}},

@@ -131,7 +131,7 @@ func (r *routing) forward(b *frame.Buffer, d fdb.Domain, from fdb.Hop, to *forwa
 		r.gw.fast.routed(f, to, r.gen)
 	}
 	readdress(f, to.MAC, s.Domains[to.Domain].Gateway)
-	r.carrier.fromGateway(v, in, b)
+	r.carrier.fromGateway(v, in, b, from != forward.OwnHop)
 }
 
 // rewrite makes a frame one of the gateway's, a hop further on.

@@ -57,7 +57,7 @@ func newRouter(g *Gateway) *router {
 	r.witness = g.captures.Witness()
 	r.tally = batchTally{direction: forward.Route, witness: r.witness}
 	r.tx = newTransmit(g, 0, &r.tally)
-	r.carrier = carrier{encapsulation: &g.encapsulation, tally: &r.tally, tx: r.tx}
+	r.carrier = carrier{encapsulation: &g.encapsulation, tally: &r.tally, tx: r.tx, police: police{clock: g.nanos}}
 	r.routing = newRouting(g, &r.carrier)
 	return r
 }
@@ -104,6 +104,7 @@ func (r *router) batch(f func()) {
 	r.routing.any = true
 	r.routing.settle()
 	r.tx.flush()
+	r.carrier.police.settle()
 	r.witness.End()
 	r.tally.settle(&r.gw.ledger)
 }

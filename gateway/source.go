@@ -34,7 +34,8 @@ func (g *Gateway) Ports() []api.PortRow {
 			State: string(p.state), Reason: p.reason,
 			RxPackets: t.RxPackets.Load(), RxBytes: t.RxBytes.Load(),
 			TxPackets: t.TxPackets.Load(), TxBytes: t.TxBytes.Load(),
-			MACs: g.tables.FDB().HopLen(forward.PortHop(p.id)),
+			MACs:  g.tables.FDB().HopLen(forward.PortHop(p.id)),
+			Storm: stormRows(nil, s.Ports[p.id].Storm, "rx"),
 		})
 	}
 	return rows
@@ -43,7 +44,7 @@ func (g *Gateway) Ports() []api.PortRow {
 // VNIs lists the configured bridge domains, in the configuration's order.
 func (g *Gateway) VNIs() []api.VNIRow {
 	g.fast.collect()
-	s, behind := g.tables.Snapshot(), g.behind()
+	s, behind, held := g.tables.Snapshot(), g.behind(), g.heldByDomain()
 	vnis := g.config().VNIs
 	rows := make([]api.VNIRow, 0, len(vnis))
 	for i := range vnis {
@@ -55,11 +56,12 @@ func (g *Gateway) VNIs() []api.VNIRow {
 		t := s.Domains[d].Traffic
 		rows = append(rows, api.VNIRow{
 			VNI: v.ID, VLAN: v.VLAN, Name: v.Name, VRF: v.VRF,
-			MACs:  g.tables.FDB().DomainLen(d),
+			MACs: g.tables.FDB().DomainLen(d), Held: held[d],
 			Ports: portNames(s, d), VTEPs: vtepNames(s, members(s, d, behind)),
 			RxPackets: t.RxPackets.Load(), RxBytes: t.RxBytes.Load(),
 			TxPackets: t.TxPackets.Load(), TxBytes: t.TxBytes.Load(),
 			Suppressed: t.Suppressed.Load(),
+			Storm:      stormRows(stormRows(nil, s.Domains[d].StormIn, "rx"), s.Domains[d].StormOut, "tx"),
 		})
 	}
 	return rows
@@ -205,7 +207,7 @@ func (g *Gateway) MACs(vni uint32) iter.Seq[api.MACRow] {
 }
 
 func macRow(s *forward.Snapshot, e fdb.Entry, now uint32) api.MACRow {
-	row := api.MACRow{VNI: s.Domains[e.Domain].VNI, MAC: e.MAC.String(), Origin: e.Origin.String()}
+	row := api.MACRow{VNI: s.Domains[e.Domain].VNI, MAC: e.MAC.String(), Origin: e.Origin.String(), Held: e.Held}
 	if e.Origin == fdb.Learned {
 		row.Age = now - min(e.Seen, now)
 	}

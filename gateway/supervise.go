@@ -73,6 +73,8 @@ func (g *Gateway) everySecond(ticks int) {
 		}
 	}
 	g.noticeLosses()
+	g.watchStorms()
+	g.tendHolds()
 	g.noticeDrops()
 	g.captures.CollectDrops()
 	g.expirePathMTUs()

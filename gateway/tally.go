@@ -35,11 +35,12 @@ const (
 	portLimit
 	vtepLimit
 	neighbourLimit
+	duplicateMAC
 	numRefusals
 )
 
 func (r refusal) String() string {
-	return [...]string{"table_full", "vni_limit", "port_limit", "vtep_limit", "neighbour_limit"}[r]
+	return [...]string{"table_full", "vni_limit", "port_limit", "vtep_limit", "neighbour_limit", "duplicate"}[r]
 }
 
 // batchTally is one worker's share of the ledger for one batch: plain memory,
@@ -98,6 +99,8 @@ func (t *batchTally) learned(o fdb.Outcome, fromVTEP bool) {
 		t.refuse(tableFull)
 	case fdb.DomainFull:
 		t.refuse(vniLimit)
+	case fdb.Duplicate:
+		t.refuse(duplicateMAC)
 	case fdb.HopFull:
 		if fromVTEP {
 			t.refuse(vtepLimit)

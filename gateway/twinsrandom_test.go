@@ -28,10 +28,12 @@ source_ports = "49374-49374"
 [[vni]]
 id = 1000
 vlan = 10
+move_limit = 0
 flood = ["192.0.2.34", "192.0.2.50"]
 [[vni]]
 id = 2000
 vlan = 20
+move_limit = 0
 flood = ["192.0.2.34"]
 [[port]]
 interface = "acc1"

@@ -35,6 +35,8 @@ var (
 	twinRAPin  = frame.MAC{2, 0, 0, 0, 2, 0xb}  // pinned behind A
 	twinRogue  = frame.MAC{2, 0, 0, 0, 2, 0xc}  // pinned behind C, which may not send
 	twinPin    = frame.MAC{2, 0, 0, 0, 1, 0xb}  // pinned behind acc1
+	twinLoop   = frame.MAC{2, 0, 0, 0, 1, 0xf}  // held at acc1
+	twinRLoop  = frame.MAC{2, 0, 0, 0, 2, 0xf}  // held behind A
 	twinNobody = frame.MAC{0xde, 0xad, 0xbe, 0xef, 0x13, 0x37}
 	twinGate   = frame.MAC{0, 0, 0x5e, 0, 1, 1}
 )
@@ -194,8 +196,41 @@ func newTwinTopologyOf(t testing.TB, by way, n twinNet, text string) *twins {
 	} {
 		w.tables.FDB().Learn(w.tables.Snapshot().VNIs[is.vni], is.mac, is.hop, clockStart)
 	}
+	w.hold(twinLoop, forward.PortHop(w.port("acc1")), forward.VTEPHop(b))
+	w.hold(twinRLoop, forward.VTEPHop(a), forward.PortHop(w.port("acc2")))
 	w.publish()
 	return w
+}
+
+// hold has a MAC of VNI 1000 move until it is held at home.
+func (w *twins) hold(m frame.MAC, home, also fdb.Hop) {
+	w.tb.Helper()
+	t, d := w.tables.FDB(), w.tables.Snapshot().VNIs[1000]
+	for o := fdb.Known; o != fdb.Duplicate; {
+		t.Learn(d, m, home, clockStart)
+		o = t.Learn(d, m, also, clockStart)
+	}
+	if e, ok := t.Lookup(d, m, clockStart); !ok || !e.Held || e.Hop != home {
+		w.tb.Fatalf("%+v is not held at %v", e, home)
+	}
+}
+
+// A MAC is let go of, or forgotten: the programs go by that at once.
+func TestTwinsHoldEnds(t *testing.T) {
+	for name, end := range map[string]func(*twins){
+		"its time is over": func(w *twins) { w.tables.FDB().EndHolds(clockStart+540, func(fdb.Domain, frame.MAC) {}) },
+		"it is forgotten":  func(w *twins) { w.tables.FDB().Forget(w.tables.Snapshot().VNIs[1000], twinLoop) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTwinTopology(t, byXDP, twinNet4, "")
+			w.t = t
+			elsewhere := twinCase{"", "acc2", data4(twinH1, twinLoop, 100), "drop duplicate_mac"}
+			w.meets(elsewhere)
+			end(w)
+			elsewhere.want = "up"
+			w.meets(elsewhere)
+		})
+	}
 }
 
 // eth is a frame: addresses, then anything in hexadecimal from the EtherType on, padded
@@ -313,8 +348,15 @@ func twinAccessCases(n twinNet) []twinCase {
 		{"a source that moved", "acc2", data4(twinRA, twinH1, 100), "up"},
 		{"a source from a VTEP", "acc1", data4(twinH2, twinRA, 100), "up"},
 		{"our gateway's MAC as source", "acc1", data4(twinH2, twinGate, 100), "up"},
-		{"a static MAC of a VTEP at a port", "acc1", data4(twinH2, twinRAPin, 100), "up"},
-		{"a static MAC at another port", "acc2", data4(twinH1, twinPin, 100), "up"},
+		{"a static MAC of a VTEP at a port", "acc1", data4(twinH2, twinRAPin, 100), "drop static_moved"},
+		{"a static MAC at another port", "acc2", data4(twinH1, twinPin, 100), "drop static_moved"},
+		{"a held MAC where it is held", "acc1", data4(twinH2, twinLoop, 100), "to acc2"},
+		{"a held MAC at another port", "acc2", data4(twinH1, twinLoop, 100), "drop duplicate_mac"},
+		{"a held MAC at another port, to itself", "acc2", data4(twinLoop, twinLoop, 100), "drop duplicate_mac"},
+		{"a held MAC at another port, broadcast", "iso1", data4(frame.Broadcast, twinLoop, 100), "drop duplicate_mac"},
+		{"a MAC that is held behind a VTEP at a port", "acc1", data4(twinH2, twinRLoop, 100), "drop duplicate_mac"},
+		{"to a held MAC", "acc2", data4(twinLoop, twinH2, 100), "to acc1"},
+		{"to a MAC that is held behind a VTEP", "acc1", data4(twinRLoop, twinH1, 100), "to " + n.a},
 		{"for the gateway where nothing is routed", "acc1", data4(twinGate, twinH1, 100), "up"},
 		{"BPDU", "acc1", eth(bpdu, twinH1, "0026 424203"), "up"},
 		{"BPDU that is tunnelled", "tunnel", eth(bpdu, twinTunnel, "0026 424203"), "up"},
@@ -431,6 +473,10 @@ func twinOverlayCases(w *twins, n twinNet) []twinCase {
 		{"a MAC moves to another VTEP", "", w.fromVTEP(outer{from: n.b}, 1000, known), "up"},
 		{"a MAC moves from a port", "", w.fromVTEP(a, 1000, data4(twinH1, twinH2, 100)), "up"},
 		{"learning is off", "", w.fromVTEP(a, 2000, data4(twinH1, twinRA, 100)), "up"},
+		{"a held MAC at its VTEP", "", w.fromVTEP(a, 1000, data4(twinH1, twinRLoop, 100)), "to acc1"},
+		{"to a held MAC, from a VTEP", "", w.fromVTEP(a, 1000, data4(twinLoop, twinRA, 100)), "to acc1"},
+		{"a held MAC at another VTEP", "", w.fromVTEP(outer{from: n.b}, 1000, data4(twinH1, twinRLoop, 100)), "up"},
+		{"a MAC that is held at a port from a VTEP", "", w.fromVTEP(a, 1000, data4(twinH2, twinLoop, 100)), "up"},
 		{"a static MAC at another VTEP", "", w.fromVTEP(outer{from: n.b}, 1000, data4(twinH1, twinRAPin, 100)), "up"},
 		{"a port's static MAC from a VTEP", "", w.fromVTEP(a, 1000, data4(twinH2, twinPin, 100)), "up"},
 		{"a static MAC behind a VTEP that is not allowed", "", w.fromVTEP(outer{from: n.c}, 1000, data4(twinH1, twinRogue, 100)), "up"},

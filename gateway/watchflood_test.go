@@ -14,7 +14,7 @@ import (
 // TestMovesAllocateNothing holds that a worker that finds a station moved pays nothing
 // for its being told of, whether there is room to tell of it or not.
 func TestMovesAllocateNothing(t *testing.T) {
-	b := newBench(t)
+	b := newBenchWith(t, "move_limit = 0", "")
 	d, at := b.tables.Snapshot().VNIs[1000], 0
 	move := func() {
 		at++
@@ -37,7 +37,7 @@ func TestMovesAllocateNothing(t *testing.T) {
 // a second, while nobody reads, and while somebody does: nothing grows, the listeners
 // are told that they missed something, and what they know in the end is what is so.
 func TestFloodOfMoves(t *testing.T) {
-	b := newBench(t)
+	b := newBenchWith(t, "move_limit = 0", "")
 	d := b.tables.Snapshot().VNIs[1000]
 	const stations, moves = 2000, 50_000
 	flood := func() {
@@ -115,7 +115,7 @@ func heapBytes() uint64 {
 // TestUnknownDomain holds that what came and went between two looks is not told of under
 // a wrong name.
 func TestUnknownDomain(t *testing.T) {
-	b := newBench(t)
+	b := newBenchWith(t, "move_limit = 0", "")
 	b.watch.drain()
 	at := b.Events().Last()
 	b.tables.FDB().Learn(fdb.Domain(77), here, forward.PortHop(b.ports[0].id), b.now)

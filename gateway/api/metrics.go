@@ -23,6 +23,10 @@ var (
 	vrfRoutesDesc     = desc("vrf_routes", "Routes of a VRF.", "vrf")
 	vrfNeighboursDesc = desc("vrf_neighbours", "IP neighbours of the routed interfaces of a VRF, by state.", "vrf", "state")
 
+	heldDesc        = desc("macs_held", "Learned MACs that moved too often and are held where they were.", "vni")
+	stormDropsDesc  = desc("storm_drops_total", "Frames over a limit of storm control: of what a port takes in (rx), or of what a VNI takes out of the overlay (rx) or sends into it (tx, each copy).", "direction", "port", "vni", "kind")
+	stormActiveDesc = desc("storm_active", "Whether storm control dropped frames there within the last half a minute: 1 or 0.", "direction", "port", "vni", "kind")
+
 	suppressedDesc = desc("suppressed_total", "ARP and ND requests that were answered for a neighbour and sent nowhere.", "vni")
 
 	vtepRxPacketsDesc = desc("vtep_rx_packets_total", "VXLAN packets from the remote VTEP that were accepted.", "vtep")
@@ -34,7 +38,7 @@ var (
 	vtepSeenDesc      = desc("vtep_last_seen_timestamp_seconds", "When the remote VTEP was last heard, in seconds since 1970; absent if never.", "vtep")
 
 	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
-	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same.", "reason")
+	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same. Of MACs that moved too often (duplicate) only the move that was too many is counted: further frames are duplicate_mac of vxgw_drops_total.", "reason")
 	streamsDesc  = desc("event_streams", "Clients that listen to events.")
 	resyncsDesc  = desc("event_resyncs_total", "Times that a listener to events had to be told that it missed some.")
 	lostDesc     = desc("event_lost_total", "Changes that came faster than they could be told of.")
@@ -68,7 +72,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, suppressedDesc,
 		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepMTUDesc, vtepShrunkDesc, vtepSeenDesc,
-		datapathDesc, refusedDesc, buildDesc,
+		datapathDesc, refusedDesc, buildDesc, heldDesc, stormDropsDesc, stormActiveDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
 		streamsDesc, resyncsDesc, lostDesc,
 	} {
@@ -82,10 +86,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, p := range c.src.Ports() {
 		m.traffic(p.Interface, "", p.RxPackets, p.RxBytes, p.TxPackets, p.TxBytes)
 		m.gauge(portUpDesc, oneIf(p.State == StateUp), p.Interface)
+		m.storm(p.Interface, "", p.Storm)
 	}
 	for _, v := range c.src.VNIs() {
 		m.traffic("", vniLabel(v.VNI), v.RxPackets, v.RxBytes, v.TxPackets, v.TxBytes)
 		m.counter(suppressedDesc, v.Suppressed, vniLabel(v.VNI))
+		m.gauge(heldDesc, float64(v.Held), vniLabel(v.VNI))
+		m.storm("", vniLabel(v.VNI), v.Storm)
 	}
 	for _, v := range c.src.VTEPs() {
 		m.vtep(v)
@@ -139,6 +146,13 @@ func (m metrics) traffic(port, vni string, rxPackets, rxBytes, txPackets, txByte
 	m.counter(framesDesc, txPackets, "tx", port, vni)
 	m.counter(bytesDesc, rxBytes, "rx", port, vni)
 	m.counter(bytesDesc, txBytes, "tx", port, vni)
+}
+
+func (m metrics) storm(port, vni string, rows []StormRow) {
+	for _, r := range rows {
+		m.counter(stormDropsDesc, r.Dropped, r.Direction, port, vni, r.Kind)
+		m.gauge(stormActiveDesc, oneIf(r.Active), r.Direction, port, vni, r.Kind)
+	}
 }
 
 func (m metrics) vtep(v VTEPRow) {

@@ -50,7 +50,7 @@ vxgw_frames_total{direction="tx",port="",vni="10010"} 6
 vxgw_frames_total{direction="tx",port="",vni="16777215"} 0
 vxgw_frames_total{direction="tx",port="enp129s0f1np1",vni=""} 0
 vxgw_frames_total{direction="tx",port="eth1",vni=""} 17
-# HELP vxgw_learn_refused_total MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same.
+# HELP vxgw_learn_refused_total MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same. Of MACs that moved too often (duplicate) only the move that was too many is counted: further frames are duplicate_mac of vxgw_drops_total.
 # TYPE vxgw_learn_refused_total counter
 vxgw_learn_refused_total{reason="port_limit"} 7
 vxgw_learn_refused_total{reason="table_full"} 0
@@ -59,6 +59,10 @@ vxgw_learn_refused_total{reason="table_full"} 0
 vxgw_macs{origin="learned",vni="10010"} 1
 vxgw_macs{origin="learned",vni="16777215"} 1
 vxgw_macs{origin="static",vni="10010"} 1
+# HELP vxgw_macs_held Learned MACs that moved too often and are held where they were.
+# TYPE vxgw_macs_held gauge
+vxgw_macs_held{vni="10010"} 0
+vxgw_macs_held{vni="16777215"} 0
 # HELP vxgw_port_up Whether the access port carries frames: 1 or 0.
 # TYPE vxgw_port_up gauge
 vxgw_port_up{port="enp129s0f1np1"} 0

@@ -161,7 +161,10 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-func withReload(o *Options) { o.Commit = &committer{} }
+func withReload(o *Options) {
+	o.Commit = &committer{}
+	o.ClearMACs = func(ClearRequest) (Cleared, error) { return Cleared{MACs: 2, Held: 1}, nil }
+}
 
 // TestAnswersAreAsDocumented judges the answer of every route, good and bad, by the
 // document. A new route is named here until it is asked.
@@ -191,6 +194,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	c.ask("http://vxgw", socket, "POST", "/v1/confirm", "", 200)
 	c.ask("http://vxgw", socket, "POST", "/v1/rollback", "", 200)
 	c.ask("http://vxgw", socket, "POST", "/v1/diff", `{"file":"f","text":""}`, 200)
+	c.ask("http://vxgw", socket, "POST", "/v1/macs/clear", `{"all":true}`, 200)
+	c.ask("http://vxgw", socket, "POST", "/v1/macs/clear", `{"vni":1}`, 400)
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", `{"port":"eth1","frame":"ffff"}`, 200)
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", `{"port":"eth1","frame":"f"}`, 400)
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", `{"prot":"eth1"}`, 400)

@@ -30,6 +30,18 @@ type PortRow struct {
 	TxPackets uint64 `json:"tx_packets"`
 	TxBytes   uint64 `json:"tx_bytes"`
 	MACs      int    `json:"macs"`
+
+	Storm []StormRow `json:"storm_control,omitempty"`
+}
+
+// StormRow is storm control of one kind of flooded frames: of what a port takes in (rx),
+// or of what a VNI takes out of the overlay (rx) or sends into it (tx), in copies.
+type StormRow struct {
+	Kind      string `json:"kind"` // "broadcast", "multicast" or "unknown_unicast"
+	Direction string `json:"direction"`
+	Limit     int    `json:"limit"`   // frames a second; 0: none any more
+	Dropped   uint64 `json:"dropped"` // frames over the limit, in all
+	Active    bool   `json:"active"`  // some were within the last half a minute
 }
 
 // VNIRow is one bridge domain. Rx is what came in from the overlay, Tx what
@@ -40,6 +52,7 @@ type VNIRow struct {
 	Name      string   `json:"name"`
 	VRF       string   `json:"vrf"`
 	MACs      int      `json:"macs"`
+	Held      int      `json:"held"` // of MACs: those that moved too often
 	Ports     []string `json:"ports"`
 	VTEPs     []string `json:"vteps"`
 	RxPackets uint64   `json:"rx_packets"`
@@ -50,6 +63,8 @@ type VNIRow struct {
 	// Suppressed is how many ARP and ND requests were answered for a neighbour
 	// and sent nowhere.
 	Suppressed uint64 `json:"suppressed"`
+
+	Storm []StormRow `json:"storm_control,omitempty"`
 }
 
 // VTEPRow is one remote VTEP, or a multicast group of them, which is sent to and
@@ -90,8 +105,9 @@ type MACRow struct {
 	MAC    string `json:"mac"`
 	Port   string `json:"port,omitempty"`
 	VTEP   string `json:"vtep,omitempty"`
-	Origin string `json:"origin"` // OriginLearned, "static", "gateway", "evpn", "ovsdb"
-	Age    uint32 `json:"age"`    // seconds since a frame from it; 0 for what does not age
+	Origin string `json:"origin"`         // OriginLearned, "static", "gateway", "evpn", "ovsdb"
+	Age    uint32 `json:"age"`            // seconds since a frame from it; 0 for what does not age
+	Held   bool   `json:"held,omitempty"` // it moved too often, and does not move for now
 }
 
 // The states of a neighbour.
@@ -157,7 +173,7 @@ type DatapathRow struct {
 
 // RefusedRow counts MACs that were not learned. Reason is "table_full",
 // "vni_limit", "port_limit" or "vtep_limit"; "neighbour_limit" counts IP
-// addresses.
+// addresses, and "duplicate" MACs that moved too often and are held.
 type RefusedRow struct {
 	Reason string `json:"reason"`
 	Count  uint64 `json:"count"`

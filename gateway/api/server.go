@@ -40,6 +40,9 @@ type Options struct {
 	// Commit applies the configuration file again; nil: nobody does.
 	Commit Committer
 
+	// ClearMACs forgets learned MACs, for POST /v1/macs/clear.
+	ClearMACs func(ClearRequest) (Cleared, error)
+
 	bounds bounds // the zero bounds: usualBounds
 }
 

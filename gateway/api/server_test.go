@@ -50,7 +50,7 @@ func TestFields(t *testing.T) {
 	s, _ := start(t, busy())
 	for path, want := range map[string]string{
 		"/v1/ports":                "interface,macs,rx_bytes,rx_packets,state,tx_bytes,tx_packets,vlan,vni",
-		"/v1/vnis":                 "macs,name,ports,rx_bytes,rx_packets,suppressed,tx_bytes,tx_packets,vlan,vni,vrf,vteps",
+		"/v1/vnis":                 "held,macs,name,ports,rx_bytes,rx_packets,suppressed,tx_bytes,tx_packets,vlan,vni,vrf,vteps",
 		"/v1/vteps":                "address,last_seen,mtu,origin,rx_bytes,rx_packets,tx_bytes,tx_packets,vnis",
 		"/v1/macs":                 "age,mac,origin,port,vni",
 		"/v1/macs?vni=16777215":    "age,mac,origin,vni,vtep",

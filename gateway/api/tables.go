@@ -94,29 +94,40 @@ func join[T any](parts ...[]T) []T {
 var portColumns = join(
 	[]column{{head: "PORT"}, {head: "VLAN", right: true, optional: true}, {head: "VNI", right: true}, {head: "STATE"}},
 	trafficColumns,
-	[]column{{head: "MACS", right: true}, {head: "REASON", optional: true}},
+	[]column{{head: "MACS", right: true}, {head: "STORM", optional: true}, {head: "REASON", optional: true}},
 )
 
 func (v View) port(r PortRow) []string {
 	return join(
 		[]string{r.Interface, numberOrNone(r.VLAN), number(r.VNI), r.State},
 		traffic(r.RxPackets, r.RxBytes, r.TxPackets, r.TxBytes),
-		[]string{number(r.MACs), r.Reason},
+		[]string{number(r.MACs), storms(r.Storm), r.Reason},
 	)
 }
 
 var vniColumns = join(
-	[]column{{head: "VNI", right: true}, {head: "VLAN", right: true, optional: true}, {head: "NAME", optional: true}, {head: "VRF", optional: true}, {head: "MACS", right: true}},
+	[]column{{head: "VNI", right: true}, {head: "VLAN", right: true, optional: true}, {head: "NAME", optional: true}, {head: "VRF", optional: true}, {head: "MACS", right: true}, {head: "HELD", right: true, optional: true}},
 	trafficColumns,
-	[]column{{head: "SUPPRESSED", right: true, optional: true}, {head: "PORTS"}, {head: "VTEPS"}},
+	[]column{{head: "SUPPRESSED", right: true, optional: true}, {head: "STORM", optional: true}, {head: "PORTS"}, {head: "VTEPS"}},
 )
 
 func (v View) vni(r VNIRow) []string {
 	return join(
-		[]string{number(r.VNI), numberOrNone(r.VLAN), r.Name, r.VRF, number(r.MACs)},
+		[]string{number(r.VNI), numberOrNone(r.VLAN), r.Name, r.VRF, number(r.MACs), numberOrNone(r.Held)},
 		traffic(r.RxPackets, r.RxBytes, r.TxPackets, r.TxBytes),
-		[]string{numberOrNone(r.Suppressed), brief(r.Ports), brief(r.VTEPs)},
+		[]string{numberOrNone(r.Suppressed), storms(r.Storm), brief(r.Ports), brief(r.VTEPs)},
 	)
+}
+
+// storms names what storm control drops at the moment.
+func storms(rows []StormRow) string {
+	var active []string
+	for _, r := range rows {
+		if r.Active {
+			active = append(active, r.Direction+" "+r.Kind)
+		}
+	}
+	return strings.Join(active, ", ")
 }
 
 var vtepColumns = join(
@@ -141,14 +152,18 @@ func (v View) vtep(r VTEPRow) []string {
 	)
 }
 
-var macColumns = []column{{head: "VNI", right: true}, {head: "MAC"}, {head: "PORT"}, {head: "VTEP"}, {head: "ORIGIN"}, {head: "AGE", right: true}}
+var macColumns = []column{{head: "VNI", right: true}, {head: "MAC"}, {head: "PORT"}, {head: "VTEP"}, {head: "ORIGIN"}, {head: "AGE", right: true}, {head: "HELD", optional: true}}
 
 func (v View) mac(r MACRow) []string {
 	old := ""
 	if r.Origin == OriginLearned {
 		old = age(time.Duration(r.Age) * time.Second)
 	}
-	return []string{number(r.VNI), r.MAC, r.Port, r.VTEP, r.Origin, old}
+	held := ""
+	if r.Held {
+		held = "held"
+	}
+	return []string{number(r.VNI), r.MAC, r.Port, r.VTEP, r.Origin, old, held}
 }
 
 var neighbourColumns = []column{{head: "VNI", right: true}, {head: "VRF", optional: true}, {head: "ADDRESS"}, {head: "MAC"}, {head: "STATE"}, {head: "ORIGIN"}}

@@ -13,6 +13,9 @@ const (
 	MACMoved   Type = "mac_moved"
 	MACGone    Type = "mac_gone"
 
+	MACHeld     Type = "mac_held"     // it moved too often, and does not move for now
+	MACReleased Type = "mac_released" // the time is over that it was held for
+
 	PortUp   Type = "port_up"
 	PortDown Type = "port_down" // State and Reason say how
 	PortGone Type = "port_gone" // it left the configuration
@@ -27,6 +30,9 @@ const (
 	Reload Type = "reload" // a configuration was applied
 	Drops  Type = "drops"  // frames are dropped, for a reason that was not told of lately
 
+	StormBegin Type = "storm_begin" // storm control drops, where it did not
+	StormEnd   Type = "storm_end"   // ... and has not for half a minute
+
 	// Resync: events were missed, and what a listener knows may be wrong.
 	Resync Type = "resync"
 
@@ -37,8 +43,8 @@ const (
 
 // Types are all that a listener can choose from, in order. The others come to everybody.
 var Types = []Type{
-	MACLearned, MACMoved, MACGone, PortUp, PortDown, PortGone, VTEPAdded, VTEPGone,
-	NeighbourLearned, NeighbourMoved, NeighbourGone, Reload, Drops,
+	MACLearned, MACMoved, MACGone, MACHeld, MACReleased, PortUp, PortDown, PortGone, VTEPAdded, VTEPGone,
+	NeighbourLearned, NeighbourMoved, NeighbourGone, Reload, Drops, StormBegin, StormEnd,
 }
 
 // The tables that a neighbour is known by.
@@ -61,8 +67,9 @@ type Event struct {
 	Address  string `json:"address,omitempty" doc:"of a neighbour"`
 	Port     string `json:"port,omitempty" doc:"the access port; of a MAC or neighbour, the one it is behind"`
 	VTEP     string `json:"vtep,omitempty" doc:"the remote VTEP, or the multicast group; of a MAC or neighbour, the one it is behind"`
-	FromPort string `json:"from_port,omitempty" doc:"where a MAC that moved was"`
-	FromVTEP string `json:"from_vtep,omitempty" doc:"where a MAC that moved was"`
+	FromPort string `json:"from_port,omitempty" doc:"where a MAC that moved was; of one that is held, where else it was heard"`
+	FromVTEP string `json:"from_vtep,omitempty" doc:"where a MAC that moved was; of one that is held, where else it was heard"`
+	Kind     string `json:"kind,omitempty" doc:"of a storm: broadcast, multicast or unknown_unicast"`
 	Origin   string `json:"origin,omitempty" doc:"who says so: as in the rows of macs and vteps"`
 	Table    string `json:"table,omitempty" enum:"suppression,routing" doc:"which table has the neighbour; one may be in both"`
 	Cause    string `json:"cause,omitempty" doc:"why a MAC went: aged, flushed, removed or ousted"`
@@ -71,10 +78,10 @@ type Event struct {
 	State  string `json:"state,omitempty" doc:"of a port"`
 	Reason string `json:"reason,omitempty" doc:"why a port is not up; which drops; why to read all again"`
 
-	Direction string `json:"direction,omitempty" doc:"of drops"`
-	Count     uint64 `json:"count,omitempty" doc:"drops for this reason, in all"`
-	Frames    uint64 `json:"frames,omitempty" doc:"drops for this reason since it was last told of"`
-	Mend      string `json:"mend,omitempty" doc:"what to do about the drops"`
+	Direction string `json:"direction,omitempty" doc:"of drops; of a storm, as in storm_control of ports and vnis"`
+	Count     uint64 `json:"count,omitempty" doc:"drops for this reason, or for a storm in this place, in all"`
+	Frames    uint64 `json:"frames,omitempty" doc:"drops for this reason since it was last told of; in this storm"`
+	Mend      string `json:"mend,omitempty" doc:"what to do about it"`
 
 	Changes       []string `json:"changes,omitempty" doc:"what a reload changed, a line each"`
 	RestartNeeded []string `json:"restart_needed,omitempty" doc:"changed settings that take effect at the next start"`

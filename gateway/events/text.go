@@ -25,6 +25,7 @@ func (e Event) String() string {
 	word("port", e.Port)
 	word("vtep", e.VTEP)
 	word("from", e.FromPort+e.FromVTEP+e.FromMAC)
+	word("kind", e.Kind)
 	word("origin", e.Origin)
 	word("by", e.Table)
 	word("cause", e.Cause)

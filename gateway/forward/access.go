@@ -102,6 +102,9 @@ func (s *Snapshot) source(v *Verdict, d *Domain, src frame.MAC, hop fdb.Hop, lea
 		}
 		return None
 	}
+	if ok && e.Held && e.Hop != hop {
+		return DuplicateMAC
+	}
 	v.Learn = learn && (!ok || e.Hop != hop || e.Seen != now)
 	return None
 }

@@ -17,6 +17,7 @@ const (
 	ReservedDestination
 	GatewayClaimed
 	StaticMoved
+	DuplicateMAC
 	SamePort
 	SplitHorizon
 	IsolatedPort
@@ -64,6 +65,7 @@ var texts = [NumReasons]text{
 	ReservedDestination: {"reserved_destination", "addressed to 01-80-C2-00-00-0X, or to CDP or PVST+: for the neighbour alone", "none; bpdu = \"tunnel\" carries spanning tree"},
 	GatewayClaimed:      {"gateway_claimed", "ARP or ND by which somebody else claims an address of the gateway's (RFC 5227 section 2.4)", "find the host that has the gateway's address: the log names its MAC"},
 	StaticMoved:         {"static_moved", "a MAC pinned by a static entry came from elsewhere", "correct the [[mac]] entry, or find who uses its address"},
+	DuplicateMAC:        {"duplicate_mac", "from a MAC that is held elsewhere, because it moved too often: a loop, or two hosts with one MAC", "find the loop, or the other host: the log names both places; then `vxgw clear mac MAC`"},
 	SamePort:            {"same_port", "the destination is behind the port it came from", "none; the switch behind the port floods"},
 	SplitHorizon:        {"split_horizon", "from the overlay, for a MAC behind another VTEP", "none; full-mesh VTEPs reach each other directly"},
 	IsolatedPort:        {"isolated_port", "from one isolated port to another", "none, or set isolated = false"},
@@ -77,7 +79,7 @@ var texts = [NumReasons]text{
 	OuterChecksum:       {"outer_checksum", "the UDP checksum is wrong, or zero on IPv6", "look for a faulty path; for zero on IPv6 set udp_checksum = false"},
 	ECN:                 {"ecn", "congestion marked on a frame that cannot carry the mark (RFC 6040 section 4.2)", "look for a router that marks CE on packets that are not ECN-capable"},
 	TooBig:              {"too_big", "longer than the way out carries: the underlay path after encapsulation, or the port", "make the underlay MTU the hosts' plus 50 (IPv4) or 70 (IPv6) bytes, and the port's at least the hosts'"},
-	Storm:               {"storm", "over the storm-control rate", "find the loop, or raise the limit"},
+	Storm:               {"storm", "over the storm_control limit of its port or VNI", "find the loop or the host that sends it: `vxgw show ports` and `vxgw show vnis` have where; or raise the limit"},
 	NoRemote:            {"no_remote", "nobody to send it to: no other port and no remote VTEP", "give the VNI flood = [...] or another port"},
 	NoPort:              {"no_port", "from the overlay, for a VNI without an access port", "give the VNI a [[port]], or take this VTEP off the senders' lists"},
 	NoGateway:           {"no_gateway", "for the gateway MAC in a VNI that does not route", "give the VNI vrf and gateway"},
@@ -140,7 +142,7 @@ func (d Direction) String() string {
 // AfterSource reports whether a frame dropped for r had its source looked up,
 // and so one that was not dropped.
 func (r Reason) AfterSource() bool {
-	return r == None || r == StaticMoved || r == ECN || r == ReservedDestination || r.AfterDestination()
+	return r == None || r == StaticMoved || r == DuplicateMAC || r == ECN || r == ReservedDestination || r.AfterDestination()
 }
 
 // AfterDestination reports whether a frame dropped for r had its destination
@@ -160,11 +162,11 @@ func (r Reason) Occurs(d Direction) bool { return r < NumReasons && where[r]&(1<
 // control are there from the start, at zero, for dashboards to rely on.
 var where = [NumReasons]uint8{
 	TooShort: both, TaggedFrame: in, InnerVLAN: over, SourceMulticast: both, SourceZero: both, SourceGateway: both,
-	ReservedDestination: both, StaticMoved: both, SamePort: in, SplitHorizon: over, IsolatedPort: in | routed,
+	ReservedDestination: both, StaticMoved: both, DuplicateMAC: both, SamePort: in, SplitHorizon: over, IsolatedPort: in | routed,
 	UnknownVNI: over, VTEPNotAllowed: over, VTEPOnAccess: over, VXLANFlags: over, VXLANReserved: over,
 	OuterMalformed: over, OuterFragment: over, OuterChecksum: over, ECN: over,
 	NotServed: both | routed, TooBig: both | routed, NoRemote: in | routed, NoPort: over | routed, PortDown: both | routed, TxFailed: both | routed, RxOverflow: both | routed, RxUnreadable: in,
-	Storm: both, GatewayClaimed: both, NoGateway: routed, TTLExpired: routed, NoRoute: routed, Blackhole: routed, Martian: routed, SourceRouted: routed, NeighbourUnresolved: routed, BadIPHeader: routed,
+	Storm: both | routed, GatewayClaimed: both, NoGateway: routed, TTLExpired: routed, NoRoute: routed, Blackhole: routed, Martian: routed, SourceRouted: routed, NeighbourUnresolved: routed, BadIPHeader: routed,
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"vxgw/gateway/counters"
+	"vxgw/gateway/storm"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
 	"vxgw/l2/neigh"
@@ -76,6 +77,7 @@ type Port struct {
 
 	Dev     port.Port // nil while the interface is absent
 	Traffic *counters.Traffic
+	Storm   *storm.Control // of what comes in; nil: no limits
 }
 
 // Domain is one bridge domain: a VNI, its ports, and the VTEPs that take its
@@ -94,7 +96,9 @@ type Domain struct {
 	Gateway  frame.MAC  // ours; zero where nothing is routed
 	IRB      *IRB       // nil: the VNI has no gateway
 
-	Traffic *counters.Traffic
+	Traffic  *counters.Traffic
+	StormIn  *storm.Control // of what comes out of the overlay; nil: no limits
+	StormOut *storm.Control // of copies that go into it
 }
 
 // Allows reports whether the VTEP at a may send to the domain.

@@ -69,6 +69,13 @@ type Verdict struct {
 	MTU int
 }
 
+// Stormed is the verdict on a frame that was to be flooded, and is over a limit of storm
+// control. Whether it is forward cannot say: that takes a clock, and changes with each
+// frame. Nothing is learned or heard from it either: there may be many.
+func (v Verdict) Stormed() Verdict {
+	return Verdict{Domain: v.Domain, Port: NoPortID, VTEP: NoVTEPID}.drop(Storm)
+}
+
 func (v Verdict) drop(r Reason) Verdict {
 	v.Kind, v.Reason = Drop, r
 	return v

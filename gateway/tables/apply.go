@@ -5,6 +5,7 @@ import (
 
 	"vxgw/config"
 	"vxgw/gateway/forward"
+	"vxgw/gateway/storm"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
 )
@@ -135,6 +136,7 @@ func (a *applier) applyVNIs() {
 		a.s.Domains[id] = a.domain(v, was)
 		a.s.VNIs[v.ID] = fdb.Domain(id)
 		a.fdb.SetDomain(fdb.Domain(id), v.MACLimit, uint32(v.Ageing/time.Second))
+		a.fdb.SetMoves(fdb.Domain(id), moves(v.Moves))
 		a.applySuppress(fdb.Domain(id), v, share)
 		a.applyHosts(fdb.Domain(id), v)
 		if !fresh {
@@ -190,6 +192,8 @@ func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
 		IRB:      a.irb(v, was.IRB),
 		Group:    v.Group,
 		Traffic:  traffic(was.Traffic),
+		StormIn:  control(was.StormIn, v.Storm),
+		StormOut: control(was.StormOut, v.Storm),
 	}
 	if v.Group.IsValid() {
 		id, _ := a.vteps.find(v.Group)
@@ -244,6 +248,7 @@ func (a *applier) applyPorts() {
 		is.Name, is.Domain = p.Interface, d
 		is.Isolated, is.BPDU, is.DropPriority = p.Isolated, bpdu(p.BPDU), p.DropPriority
 		is.Traffic = traffic(was.Traffic)
+		is.Storm = control(was.Storm, p.Storm)
 		a.s.Ports[n] = is
 		a.s.Domains[d].Ports = append(a.s.Domains[d].Ports, id)
 		a.fdb.SetHop(forward.PortHop(id), p.MACLimit)
@@ -258,6 +263,26 @@ func (a *applier) applyPorts() {
 		}
 	}
 }
+
+// control puts limits in force: those that were there go on counting, and what of them
+// is the same is not disturbed. Where nothing was ever limited there is none.
+func control(was *storm.Control, s config.Storm) *storm.Control {
+	if was == nil {
+		if !s.Any() {
+			return nil
+		}
+		was = new(storm.Control)
+	}
+	was.Set(storm.Limits{storm.Broadcast: s.Broadcast, storm.Multicast: s.Multicast, storm.UnknownUnicast: s.UnknownUnicast})
+	return was
+}
+
+func moves(m config.Moves) fdb.Moves {
+	return fdb.Moves{Limit: m.Limit, Window: wholeSeconds(m.Window), Hold: wholeSeconds(m.Hold)}
+}
+
+// wholeSeconds rounds up: what is more than nothing stays so.
+func wholeSeconds(d time.Duration) uint32 { return uint32((d + time.Second - 1) / time.Second) }
 
 func bpdu(p config.BPDUPolicy) forward.BPDU {
 	switch p {

@@ -47,6 +47,8 @@ func (g *gone) flood(d fdb.Domain, v forward.VTEPID) {
 func (g *gone) macs(t *fdb.Table) {
 	if g.any(t) {
 		t.Flush(g.has)
+	} else {
+		t.ForgetMoves(g.has)
 	}
 }
 

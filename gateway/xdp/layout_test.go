@@ -61,7 +61,7 @@ func TestLayout(t *testing.T) {
 		"PORT_TARGET": {portTarget}, "PORT_VETH": {portVeth}, "PORT_FRAGS": {portFrags},
 		"DOMAIN_LIVE": {domainLive}, "DOMAIN_HEARS": {domainHears}, "DOMAIN_CLAMP": {domainClamp},
 		"VTEP_LIVE": {vtepLive}, "VTEP_HOP": {vtepHop}, "VTEP_READY": {vtepReady}, "VTEP_FRAGS": {vtepFrags},
-		"STATION_PINNED": {stationPinned >> 16}, "STATION_UNSURE": {stationUnsure >> 16},
+		"STATION_PINNED": {stationPinned >> 16}, "STATION_UNSURE": {stationUnsure >> 16}, "STATION_HELD": {stationHeld >> 16},
 		"DIRECTIONS": {uint64(forward.NumDirections), uint64(len(Verdicts{}.Kinds))},
 		"KINDS":      {uint64(len(Verdicts{}.Kinds[0]))}, "REASONS": {uint64(len(Verdicts{}.Dropped[0]))},
 	}

@@ -288,6 +288,9 @@ func (p *Plane) Learned(e fdb.Entry, unsure bool) {
 	if unsure {
 		hop |= stationUnsure
 	}
+	if e.Held {
+		hop |= stationHeld
+	}
 	p.stations.put(stationKey(e.Domain, e.MAC), hop, tickNow())
 }
 

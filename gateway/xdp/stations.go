@@ -26,6 +26,7 @@ const ways = 4
 const (
 	stationPinned = 1 << 16
 	stationUnsure = 2 << 16
+	stationHeld   = 4 << 16
 )
 
 // stations is the FDB of the programs. Each station is in one of two buckets, so that

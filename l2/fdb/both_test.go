@@ -64,7 +64,7 @@ func (m told) Seen(d Domain, a frame.MAC) {
 }
 
 // causes is why a station goes, by the operation.
-var causes = map[string]Cause{"age": Aged, "flush hop": Flushed, "flush domain": Flushed, "flush domain hop": Flushed, "remove": Removed, "learn": Ousted}
+var causes = map[string]Cause{"age": Aged, "flush hop": Flushed, "flush domain": Flushed, "flush domain hop": Flushed, "remove": Removed, "forget": Removed, "learn": Ousted}
 
 func (m told) Drop(d Domain, a frame.MAC, why Cause) {
 	if want, known := causes[m.doing]; !known || why != want {
@@ -91,7 +91,7 @@ func (o op) place() place {
 
 func (o op) entry() Entry {
 	p := o.place()
-	return Entry{p.d, p.m, o.anyHop(), Origin(o.n % uint8(numOrigins+1)), uint32(o.n)}
+	return Entry{p.d, p.m, o.anyHop(), Origin(o.n % uint8(numOrigins+1)), uint32(o.n), o.n%2 == 1}
 }
 
 // anyHop is one past the last hop now and then.
@@ -109,7 +109,7 @@ func same[T comparable](b *both, what string, o op, got, want T) {
 
 // opNames are the operations; those that fill the table stand first and come
 // oftenest.
-var opNames = []string{"learn", "lookup", "refresh", "time", "set", "remove", "domain", "hop", "age", "flush hop", "flush domain", "flush domain hop"}
+var opNames = []string{"learn", "lookup", "refresh", "time", "set", "remove", "domain", "hop", "age", "flush hop", "flush domain", "flush domain hop", "moves", "end holds", "forget", "news"}
 
 func (b *both) do(name string, o op) {
 	b.tb.Helper()
@@ -141,6 +141,16 @@ func (b *both) do(name string, o op) {
 		b.m.hop[h] = o.limit()
 	case "age":
 		same(b, name, o, b.t.Age(b.now), b.m.removeIf(func(e Entry) bool { return b.m.expired(e, b.now) }))
+	case "moves":
+		m := Moves{Limit: int(o.n % 5), Window: uint32(o.hop%8)*4 + 1, Hold: uint32(o.mac % 4 * 8)}
+		b.t.SetMoves(p.d, m)
+		b.m.moves[p.d] = m
+	case "end holds":
+		b.endHolds(o)
+	case "forget":
+		same(b, name, o, b.t.Forget(p.d, p.m), b.m.forget(p))
+	case "news":
+		b.news(o)
 	case "flush hop":
 		b.flush(name, o, func(_ Domain, is Hop) bool { return is == h })
 	case "flush domain":
@@ -153,8 +163,32 @@ func (b *both) do(name string, o op) {
 	b.sameAt(p, o)
 }
 
+// endHolds compares who is let go.
+func (b *both) endHolds(o op) {
+	b.tb.Helper()
+	got := map[place]bool{}
+	b.t.EndHolds(b.now, func(d Domain, m frame.MAC) { got[place{d, m}] = true })
+	if want := b.m.endHolds(b.now); !maps.Equal(got, want) {
+		b.tb.Fatalf("let go %+v at %d: table %v, model %v", o, b.now, got, want)
+	}
+}
+
+// news compares who is held since it was last called.
+func (b *both) news(o op) {
+	b.tb.Helper()
+	var got []Held
+	if more := b.t.NewlyHeld(func(h Held) { got = append(got, h) }); more+len(got) != len(b.m.news) {
+		b.tb.Fatalf("news %+v at %d: table %v and %d more, model %v", o, b.now, got, more, b.m.news)
+	}
+	if !slices.Equal(got, b.m.news[:len(got)]) {
+		b.tb.Fatalf("news %+v at %d: table %v, model %v", o, b.now, got, b.m.news)
+	}
+	b.m.news = nil
+}
+
 func (b *both) flush(name string, o op, goes func(Domain, Hop) bool) {
 	b.tb.Helper()
+	b.m.forgetMoves(goes)
 	same(b, name, o, b.t.Flush(goes), b.m.removeIf(func(e Entry) bool { return isLearned(e) && goes(e.Domain, e.Hop) }))
 }
 
@@ -186,7 +220,25 @@ func (b *both) check() {
 	for p := range got {
 		b.sameAt(p, op{})
 	}
+	b.checkHeld(got)
 	counts(b.tb, b.t, slices.Collect(maps.Values(got)))
+}
+
+// checkHeld holds that who is held is who is listed as such: nobody is held without an
+// end.
+func (b *both) checkHeld(entries map[place]Entry) {
+	b.tb.Helper()
+	listed := map[place]Entry{}
+	b.t.EachHeld(func(e Entry) { listed[place{e.Domain, e.MAC}] = e })
+	held := map[place]Entry{}
+	for p, e := range entries {
+		if e.Held {
+			held[p] = e
+		}
+	}
+	if !maps.Equal(listed, held) {
+		b.tb.Fatalf("held (-entries +listed):\n%s", cmp.Diff(held, listed))
+	}
 }
 
 // counts checks every count of t against its entries.

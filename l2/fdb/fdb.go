@@ -9,11 +9,14 @@
 // 4096 entries where that is large. All methods may be called from any
 // goroutine.
 //
+// A station that moves too often is in two places at once, and is held in one of
+// them; see Moves.
+//
 // In a large table an entry is seldom in a cache. Who has many look-ups to do
 // names them beforehand, see Table.Warm.
 //
 // The storage holds no pointers, so a garbage collection does not walk it. It
-// costs about 1 MiB and, in a table that fills up, 21 to 57 bytes an entry. It
+// costs about 1.5 MiB and, in a table that fills up, 21 to 57 bytes an entry. It
 // is given back when entries go.
 package fdb
 
@@ -57,6 +60,7 @@ type Entry struct {
 	Hop    Hop
 	Origin Origin
 	Seen   uint32 // when a frame last came from it, in seconds on the caller's monotonic clock; as given to Set for a pinned entry
+	Held   bool   // learned, and not to move for now: it moved too often, see Moves. Set does not heed it
 }
 
 // Config bounds a Table.
@@ -119,10 +123,11 @@ const (
 	DomainFull                // refused: SetDomain's limit
 	HopFull                   // refused: SetHop's limit; an entry behind another hop is removed
 	NoStation                 // refused: a group address or zero is nobody's source address
+	Duplicate                 // refused: it moves too often, and is held where it was before; see SetMoves
 	numOutcomes
 )
 
 // String returns the outcome's name.
 func (o Outcome) String() string {
-	return [...]string{"known", "added", "moved", "is_static", "table_full", "domain_full", "hop_full", "no_station", "invalid"}[min(o, numOutcomes)]
+	return [...]string{"known", "added", "moved", "is_static", "table_full", "domain_full", "hop_full", "no_station", "duplicate", "invalid"}[min(o, numOutcomes)]
 }

@@ -101,7 +101,7 @@ func TestLearning(t *testing.T) {
 		}},
 		{"LRN-8 a pinned entry is not moved, refreshed or aged", func(t *testing.T, f *Table) {
 			f.SetDomain(red, 0, 30)
-			pin := Entry{red, mac(1), 1, Static, 5}
+			pin := Entry{red, mac(1), 1, Static, 5, false}
 			if !f.Set(pin) {
 				t.Fatal("refused")
 			}
@@ -127,7 +127,7 @@ func TestLearning(t *testing.T) {
 				learn(t, f, Domain(i%2), mac(i), 3, 0, want)
 			}
 			for i := range 16 { // over some that are learned and some that are not
-				f.Set(Entry{Domain(i % 2), mac(i + 4), 3, []Origin{Static, EVPN, OVSDB, Gateway}[i%4], 0})
+				f.Set(Entry{Domain(i % 2), mac(i + 4), 3, []Origin{Static, EVPN, OVSDB, Gateway}[i%4], 0, false})
 			}
 			if l, n := f.HopLearned(3), f.HopLen(3); l != 4 || n != 20 {
 				t.Fatalf("%d learned and %d in all, want 4 and 20", l, n)
@@ -175,7 +175,7 @@ func TestLearning(t *testing.T) {
 				for i := range 48 {
 					f.Learn(Domain(i%2), mac(i), Hop(i%3), 0)
 				}
-				f.Set(Entry{0, mac(100), 0, Static, 0})
+				f.Set(Entry{0, mac(100), 0, Static, 0, false})
 			}
 			left := func(n int, is func(Entry) bool) {
 				t.Helper()
@@ -218,13 +218,13 @@ func TestLearning(t *testing.T) {
 			for _, m := range []frame.MAC{{}, frame.Broadcast, {1, 0, 0x5e, 0, 0, 1}} {
 				learn(t, f, 0, m, 3, 0, NoStation)
 				wantAbsent(t, f, 0, m, 0)
-				if f.Set(Entry{0, m, 3, Static, 0}) || f.Remove(0, m) {
+				if f.Set(Entry{0, m, 3, Static, 0, false}) || f.Remove(0, m) {
 					t.Fatal("taken")
 				}
 			}
 		}},
 		{"what cannot be pinned", func(t *testing.T, f *Table) {
-			for _, e := range []Entry{{red, mac(1), 3, Learned, 0}, {red, mac(1), 3, numOrigins, 0}, {red, mac(1), 16, Static, 0}} {
+			for _, e := range []Entry{{red, mac(1), 3, Learned, 0, false}, {red, mac(1), 3, numOrigins, 0, false}, {red, mac(1), 16, Static, 0, false}} {
 				if f.Set(e) {
 					t.Fatalf("%+v was taken", e)
 				}
@@ -273,7 +273,7 @@ func TestNothingIsLearnedWithoutALimit(t *testing.T) {
 	for _, limit := range []int{0, -1} {
 		f := New(Config{Limit: limit, Hops: 1})
 		learn(t, f, red, mac(1), 0, 0, TableFull)
-		if !f.Set(Entry{red, mac(1), 0, Static, 0}) {
+		if !f.Set(Entry{red, mac(1), 0, Static, 0, false}) {
 			t.Fatal("a pinned entry was refused")
 		}
 	}
@@ -281,8 +281,8 @@ func TestNothingIsLearnedWithoutALimit(t *testing.T) {
 
 func TestExtremesOfEveryField(t *testing.T) {
 	for _, e := range []Entry{
-		{1<<16 - 1, frame.MAC{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff}, MaxHops - 1, OVSDB, 1<<32 - 1},
-		{0, frame.MAC{0, 0, 0, 0, 0, 1}, 0, Learned, 0},
+		{1<<16 - 1, frame.MAC{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff}, MaxHops - 1, OVSDB, 1<<32 - 1, false},
+		{0, frame.MAC{0, 0, 0, 0, 0, 1}, 0, Learned, 0, false},
 	} {
 		v := makeValue(e.Hop, e.Origin, e.Seen)
 		for _, v := range []value{v, v | frozen} {
@@ -299,7 +299,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("origin %d is %q, want %q", o, got, want)
 		}
 	}
-	for o, want := range []string{"known", "added", "moved", "is_static", "table_full", "domain_full", "hop_full", "no_station", "invalid"} {
+	for o, want := range []string{"known", "added", "moved", "is_static", "table_full", "domain_full", "hop_full", "no_station", "duplicate", "invalid"} {
 		if got := Outcome(o).String(); got != want {
 			t.Errorf("outcome %d is %q, want %q", o, got, want)
 		}

@@ -14,6 +14,11 @@ func TestFramePathAllocatesNothing(t *testing.T) {
 	f := filled(t, stations(0, 1000))
 	s, keys := stations(0, 1000)[7], keysOf(stations(0, MaxWarm))
 	now := uint32(1)
+	f.SetMoves(s.domain, Moves{Limit: 1 << 30, Window: 1 << 30})
+	f.SetMoves(98, Moves{Limit: 2, Window: 180})
+	for h := range Hop(3) {
+		f.Learn(98, s.mac, h, 1)
+	}
 	for _, c := range []struct {
 		name string
 		run  func()
@@ -23,6 +28,7 @@ func TestFramePathAllocatesNothing(t *testing.T) {
 		{"known", func() { f.Learn(s.domain, s.mac, s.hop, 1) }},
 		{"refreshed", func() { now++; f.Learn(s.domain, s.mac, s.hop, now) }},
 		{"moved", func() { now++; f.Learn(s.domain, s.mac, Hop(now%64), now) }},
+		{"held", func() { f.Learn(98, s.mac, 3, 1) }},
 		{"refused", func() { f.Learn(99, s.mac, s.hop, 1) }},
 		{"warmed", func() { f.Warm(keys) }},
 	} {
@@ -39,7 +45,7 @@ func TestFramePathTakesNoLock(t *testing.T) {
 	learn(t, f, red, mac(1), 1, 0, Added)
 	learn(t, f, blue, mac(2), 2, 0, Added)
 	f.SetHop(2, 1)
-	f.Set(Entry{red, mac(3), 1, Static, 0})
+	f.Set(Entry{red, mac(3), 1, Static, 0, false})
 	for i := range f.shards {
 		f.shards[i].mu.Lock()
 		defer f.shards[i].mu.Unlock()
@@ -81,7 +87,7 @@ func TestLateTouch(t *testing.T) {
 			func(t *testing.T, f *Table) { wantAbsent(t, f, red, mac(1), 9) }},
 		{"after a flush", func(f *Table, _ *shard) { f.Flush(anything) },
 			func(t *testing.T, f *Table) { wantAbsent(t, f, red, mac(1), 9) }},
-		{"after it was pinned", func(f *Table, _ *shard) { f.Set(Entry{red, mac(1), 3, Static, 0}) },
+		{"after it was pinned", func(f *Table, _ *shard) { f.Set(Entry{red, mac(1), 3, Static, 0, false}) },
 			func(t *testing.T, f *Table) { wantAt(t, f, red, mac(1), 9, 3) }},
 		{"after a rebuild", func(f *Table, s *shard) { s.rebuild(minSlots, f.hash) },
 			func(t *testing.T, f *Table) { wantAt(t, f, red, mac(1), 9, 1) }},

@@ -12,6 +12,9 @@ import (
 // its hop is full; nobody else's entry makes room for it. A station that has
 // moved is moved at once.
 //
+// One that moves too often is held where it was before it began to, and its moves
+// are refused: see SetMoves.
+//
 // When the new hop's limit refuses a move, the old entry is removed and the
 // outcome is HopFull: the station is not behind its old hop any more, and a
 // frame flooded as unknown reaches it where a frame sent to the old hop would
@@ -38,6 +41,8 @@ func (t *Table) Learn(d Domain, m frame.MAC, h Hop, now uint32) Outcome {
 		switch {
 		case v.pinned():
 			return seenPinned(v, h)
+		case v.held() && v.hop() != h && !t.expired(d, v, now):
+			return Duplicate
 		case !v.live() || v.hop() != h || t.expired(d, v, now):
 			return t.learnLocked(k, hash, h, now)
 		case v.idle(now) == 0:
@@ -106,23 +111,48 @@ func (t *Table) learnLocked(k, hash uint64, h Hop, now uint32) Outcome {
 	if v.pinned() {
 		return seenPinned(v, h)
 	}
-	seen, moved := Known, Moved
-	if t.expired(keyDomain(k), v, now) {
-		seen, moved = Added, Added
+	expired := t.expired(keyDomain(k), v, now)
+	switch {
+	case v.hop() == h:
+		return t.refreshLocked(sl, k, v, expired, now)
+	case expired:
+		return t.move(s, sl, k, v, h, now, Added)
+	case v.held():
+		return Duplicate
 	}
-	if v.hop() == h {
-		sl.touch(v, now) // where it fails, another worker has refreshed the entry
-		t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now}, seen, h)
-		return seen
+	if n, hold := t.guard.moved(k, hash, v.hop(), h, now); hold {
+		t.hold(sl, k, v, n, now)
+		return Duplicate
 	}
+	return t.move(s, sl, k, v, h, now, Moved)
+}
+
+// refreshLocked refreshes a station that is where it was. One that had expired is a
+// new one, and not held any more.
+func (t *Table) refreshLocked(sl *slot, k uint64, v value, expired bool, now uint32) Outcome {
+	o := Known
+	if expired {
+		o = Added
+		if v.held() {
+			v = makeValue(v.hop(), Learned, now)
+			sl.set(v)
+		}
+	}
+	sl.touch(v, now) // where it fails, another worker has refreshed the entry
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), Learned, now, v.held()}, o, v.hop())
+	return o
+}
+
+// move puts a station behind h; o is the outcome when that has room.
+func (t *Table) move(s *shard, sl *slot, k uint64, v value, h Hop, now uint32, o Outcome) Outcome {
 	if !t.take(h) {
 		t.remove(s, k, sl, Ousted)
 		return HopFull
 	}
 	sl.set(makeValue(h, Learned, now))
-	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now}, moved, v.hop())
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now, false}, o, v.hop())
 	t.hops[v.hop()].release()
-	return moved
+	return o
 }
 
 func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcome {
@@ -140,7 +170,7 @@ func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcom
 		return HopFull
 	}
 	s.put(sl, k, makeValue(h, Learned, now), t.hash)
-	t.mirror.Put(Entry{d, frame.MACFromUint64(k), h, Learned, now}, Added, h)
+	t.mirror.Put(Entry{d, frame.MACFromUint64(k), h, Learned, now, false}, Added, h)
 	return Added
 }
 
@@ -188,6 +218,7 @@ func (t *Table) Set(e Entry) bool {
 	for _, q := range t.quotas(k, v) {
 		q.pinned.Add(1)
 	}
+	e.Held = false
 	t.mirror.Put(e, pinned(old, v), old.hop())
 	return true
 }

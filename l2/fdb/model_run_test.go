@@ -27,6 +27,18 @@ func TestTableIsItsModel(t *testing.T) {
 				o.hop += o.n % 2
 			}
 		}
+		// One step in which a station is heard in places by turns, now and then with a
+		// pause.
+		actions["learn by turns"] = func(r *rapid.T) {
+			o, n := draw.Draw(r, "op"), rapid.IntRange(1, 12).Draw(r, "turns")
+			hops := rapid.SliceOfN(rapid.Uint8Range(0, bothHops-1), 2, 3).Draw(r, "hops")
+			pauses := rapid.SliceOfN(rapid.Uint32Range(0, 6), 1, 3).Draw(r, "pauses")
+			for i := range n {
+				o.hop = hops[i%len(hops)]
+				b.do("learn", o)
+				b.now += pauses[i%len(pauses)]
+			}
+		}
 		r.Repeat(actions)
 	})
 }

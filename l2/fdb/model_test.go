@@ -14,6 +14,24 @@ type model struct {
 	entries map[place]Entry
 	domain  map[Domain]bound
 	hop     map[Hop]int
+	moves   map[Domain]Moves
+	movers  map[place]*mover
+	news    []Held
+}
+
+// mover is the moves of a station that count together, and where it last stayed before
+// it began to move in haste.
+type mover struct {
+	made []made
+	home Hop
+	held bool
+	end  uint32
+	hold uint32
+}
+
+type made struct {
+	at       uint32
+	from, to Hop
 }
 
 type place struct {
@@ -27,7 +45,7 @@ type bound struct {
 }
 
 func newModel(c Config) *model {
-	return &model{limit: c.Limit, hops: c.Hops, entries: map[place]Entry{}, domain: map[Domain]bound{}, hop: map[Hop]int{}}
+	return &model{limit: c.Limit, hops: c.Hops, entries: map[place]Entry{}, domain: map[Domain]bound{}, hop: map[Hop]int{}, moves: map[Domain]Moves{}, movers: map[place]*mover{}}
 }
 
 func (m *model) count(is func(Entry) bool) (n int) {
@@ -88,7 +106,7 @@ func (m *model) learn(p place, h Hop, now uint32) Outcome {
 		return NoStation
 	}
 	e, ok := m.entries[p]
-	fresh := Entry{p.d, p.m, h, Learned, now}
+	fresh := Entry{p.d, p.m, h, Learned, now, false}
 	switch {
 	case !ok && m.count(isLearned) >= m.limit:
 		return TableFull
@@ -103,6 +121,10 @@ func (m *model) learn(p place, h Hop, now uint32) Outcome {
 		return Known
 	case e.Origin != Learned:
 		return IsStatic
+	case e.Hop != h && e.Held && !m.expired(e, now):
+		return Duplicate
+	case e.Hop != h && !m.expired(e, now) && m.tooMany(p, e.Hop, h, now):
+		return m.hold(p, e.Hop, now)
 	case e.Hop != h && m.hopFull(h):
 		delete(m.entries, p)
 		return HopFull
@@ -114,6 +136,7 @@ func (m *model) learn(p place, h Hop, now uint32) Outcome {
 		return Moved
 	}
 	if int32(now-e.Seen) > 0 {
+		fresh.Held = e.Held
 		m.entries[p] = fresh
 	}
 	return Known
@@ -123,6 +146,7 @@ func (m *model) set(e Entry) bool {
 	if e.Origin == Learned || e.Origin > OVSDB || e.MAC.IsMulticast() || e.MAC.IsZero() || int(e.Hop) >= m.hops {
 		return false
 	}
+	e.Held = false
 	m.entries[place{e.Domain, e.MAC}] = e
 	return true
 }
@@ -138,5 +162,79 @@ func (m *model) refresh(p place, h Hop, at uint32) {
 	if e, ok := m.entries[p]; ok && isLearned(e) && e.Hop == h && int32(at-e.Seen) > 0 {
 		e.Seen = at
 		m.entries[p] = e
+	}
+}
+
+// ago is the seconds between two moments, none where the first seems to be ahead.
+func ago(now, then uint32) uint32 { return uint32(max(int32(now-then), 0)) }
+
+// tooMany notes a move and reports whether it is one too many.
+func (m *model) tooMany(p place, from, to Hop, now uint32) bool {
+	rule := m.moves[p.d]
+	if rule.Limit <= 0 {
+		return false
+	}
+	v := m.movers[p]
+	if v == nil || v.held || ago(now, v.made[0].at) >= rule.Window {
+		v = &mover{}
+		m.movers[p] = v
+	}
+	if n := len(v.made); n == 0 || ago(now, v.made[n-1].at) >= max(rule.Window/uint32(rule.Limit), 1) {
+		v.home = from
+	}
+	v.made = append(v.made, made{now, from, to})
+	return len(v.made) >= rule.Limit
+}
+
+func (m *model) hold(p place, at Hop, now uint32) Outcome {
+	rule, v := m.moves[p.d], m.movers[p]
+	last := v.made[len(v.made)-1]
+	if v.home != at && !m.hopFull(v.home) {
+		at = v.home
+	}
+	v.held, v.end, v.hold = true, now+rule.Hold, rule.Hold
+	m.entries[p] = Entry{p.d, p.m, at, Learned, now, true}
+	also := last.to
+	if also == at {
+		also = last.from
+	}
+	m.news = append(m.news, Held{p.d, p.m, at, also, len(v.made)})
+	return Duplicate
+}
+
+// endHolds lets go of those whose time is over.
+func (m *model) endHolds(now uint32) map[place]bool {
+	gone := map[place]bool{}
+	for p, v := range m.movers {
+		e := m.entries[p]
+		over := v.hold != 0 && int32(now-v.end) >= 0
+		if !v.held || !over && e.Held && m.moves[p.d].Limit > 0 {
+			continue
+		}
+		delete(m.movers, p)
+		if e.Held {
+			e.Held = false
+			m.entries[p] = e
+			gone[p] = true
+		}
+	}
+	return gone
+}
+
+func (m *model) forget(p place) bool {
+	delete(m.movers, p)
+	if e, ok := m.entries[p]; !ok || !isLearned(e) {
+		return false
+	}
+	delete(m.entries, p)
+	return true
+}
+
+// forgetMoves forgets who began to move from a place that goes.
+func (m *model) forgetMoves(goes func(Domain, Hop) bool) {
+	for p, v := range m.movers {
+		if !v.held && goes(p.d, v.home) {
+			delete(m.movers, p)
+		}
 	}
 }

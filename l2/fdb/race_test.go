@@ -70,7 +70,7 @@ func TestConcurrent(t *testing.T) {
 	worker(10, func(id int, r *rand.Rand) {
 		id -= id % racePinned
 		if r.IntN(2) == 0 {
-			f.Set(Entry{Domain(id % 5), mac(id), Hop(id%raceHops<<1 | r.IntN(2)), Static, clock.Load()})
+			f.Set(Entry{Domain(id % 5), mac(id), Hop(id%raceHops<<1 | r.IntN(2)), Static, clock.Load(), false})
 		} else {
 			f.Remove(Domain(id%5), mac(id))
 		}

@@ -18,6 +18,7 @@ func keyDomain(k uint64) Domain { return Domain(k >> 48) }
 //
 //	bit 63      frozen
 //	bit 62      live
+//	bit 61      held
 //	bits 58-60  origin
 //	bits 32-57  hop
 //	bits 0-31   seen
@@ -30,6 +31,7 @@ const (
 	hopShift    = 32
 	originShift = hopShift + hopBits
 
+	held   value = 1 << 61 // it has moved too often, and stays where it is; see Moves
 	live   value = 1 << 62
 	frozen value = 1 << 63 // its shard was rebuilt: readable, and no longer the one to refresh
 )
@@ -45,9 +47,10 @@ func (v value) hop() Hop       { return Hop(v >> hopShift & (MaxHops - 1)) }
 func (v value) origin() Origin { return Origin(v >> originShift & 7) }
 func (v value) learned() bool  { return v.live() && v.origin() == Learned }
 func (v value) pinned() bool   { return v.live() && v.origin() != Learned }
+func (v value) held() bool     { return v&held != 0 }
 
 func (v value) entry(k uint64) Entry {
-	return Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), v.origin(), v.seen()}
+	return Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), v.origin(), v.seen(), v.held()}
 }
 
 // idle returns the seconds since v was seen. Workers read the clock once a

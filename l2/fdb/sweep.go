@@ -23,8 +23,9 @@ func (t *Table) AgePart(now uint32, part, parts int) int {
 
 // Flush removes the learned entries that go and returns their number. Pinned ones
 // stay. It walks the table once, however much there is to remove; goes is called
-// with a shard locked, and must not call the table.
+// with a lock held, and must not call the table.
 func (t *Table) Flush(goes func(Domain, Hop) bool) int {
+	t.ForgetMoves(goes)
 	n := 0
 	for i := range t.shards {
 		n += t.sweep(&t.shards[i], Flushed, func(k uint64, v value) bool { return goes(keyDomain(k), v.hop()) })

@@ -25,6 +25,7 @@ type Table struct {
 	shift  uint         // hash >> shift is the shard
 	shards []shard
 	mirror Mirror
+	guard  *guard
 
 	ageing  []atomic.Uint32 // by Domain, in seconds; read for every frame, so kept apart from what changes often
 	total   quota
@@ -49,6 +50,7 @@ func newTable(c Config, shardBits int) *Table {
 		shift:   uint(64 - shardBits),
 		shards:  make([]shard, 1<<shardBits),
 		mirror:  noMirror{},
+		guard:   newGuard(),
 		ageing:  make([]atomic.Uint32, domains),
 		domains: make([]quota, domains),
 		hops:    make([]quota, max(0, min(c.Hops, MaxHops))),
@@ -87,7 +89,7 @@ func (t *Table) Lookup(d Domain, m frame.MAC, now uint32) (Entry, bool) {
 	if !v.live() || v.learned() && t.expired(d, v, now) {
 		return Entry{}, false
 	}
-	return Entry{d, m, v.hop(), v.origin(), v.seen()}, true
+	return Entry{d, m, v.hop(), v.origin(), v.seen(), v.held()}, true
 }
 
 // SetDomain bounds the learned entries of d: limit 0 is no limit, below 0

@@ -30,7 +30,7 @@ port = "acc2"
 		t.Helper()
 		fence(t, h1MAC, from(t, b.hosts, "h1"), h2, atPeer)
 		fence(t, rb1MAC, b.fromVTEP(vtepB), h1, h2)
-		fence(t, rb1MAC, b.fromVTEP(vtepA), h1, h2)
+		fence(t, nobody, b.fromVTEP(vtepA), h1, h2)
 	}
 	want := func(first uint32, at1, at2, peer int) {
 		t.Helper()

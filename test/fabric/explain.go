@@ -214,8 +214,8 @@ func wireCopy(w underlay.Wire) string {
 
 // addLost adds the copies that were named and not seen, if there are as many as
 // were counted as lost. Of VTEPs that are not named as copies, those behind an
-// underlay that is down are counted too, and those whose path is narrow once for
-// all of them.
+// underlay that is down are counted too, those whose path is narrow once for all of
+// them, and those over a limit of storm control each.
 func addLost(copies []string, a *answer, lost map[forward.Reason]uint64) []string {
 	n, narrow := int(sum(lost)), 0
 	for _, s := range a.ex.Steps {
@@ -225,6 +225,8 @@ func addLost(copies []string, a *answer, lost map[forward.Reason]uint64) []strin
 			narrow = 1
 		case strings.Contains(s.Answer, "the underlay is down"):
 			n--
+		case strings.Contains(s.Answer, "into the overlay: storm"):
+			n -= int(lost[forward.Storm])
 		}
 	}
 	n -= narrow

@@ -23,7 +23,8 @@ func conf(name string, rest ...string) string {
 }
 
 // vni writes a VNI whose VLAN is its number over a hundred, flooded to VTEPs,
-// and more keys.
+// and more keys. Stations of these tests go from place to place as they like, but where
+// a key says when they may not.
 func vni(id int, flood string, more ...string) string {
 	var to []string
 	for _, name := range strings.Fields(flood) {
@@ -36,7 +37,11 @@ func vni(id int, flood string, more ...string) string {
 	if len(to) > 0 {
 		s += "flood = [" + strings.Join(to, ", ") + "]\n"
 	}
-	return s + strings.Join(more, "\n") + "\n"
+	rest := strings.Join(more, "\n") + "\n"
+	if !strings.Contains(rest, "move_") {
+		s += "move_limit = 0\n"
+	}
+	return s + rest
 }
 
 // ports writes access ports of a VLAN, each with the same further keys.

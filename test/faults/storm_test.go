@@ -324,12 +324,19 @@ func TestUnderlayAddressUnderTraffic(t *testing.T) {
 
 // TestMovesAtRate has a thousand stations be at two ports and behind two VTEPs
 // at once, for half a million moves as fast as they can be made. Every frame is
-// read or counted, nothing is said of it, memory does not grow, and a conversation
-// beside it loses nothing.
+// read or counted, little is said of it, memory does not grow, and a conversation
+// beside it loses nothing: where each move is followed, and where the stations are held
+// for it.
 func TestMovesAtRate(t *testing.T) {
+	for name, limit := range map[string]int{"followed": 0, "held": 5} {
+		t.Run(name, func(t *testing.T) { movesAtRate(t, limit) })
+	}
+}
+
+func movesAtRate(t *testing.T, limit int) {
 	const stations, rounds, batch = 1000, 60, 2500
-	f := newFarm(t, office)
-	d := start(t, f.gw, f.settings())
+	f, guarded := newFarm(t, office), limit > 0
+	d := start(t, f.gw, settings{whole: f.Sections(fmt.Sprintf("ageing = \"0s\"\nmove_limit = %d", limit))})
 	d.isUp(f.Ports)
 	for v := range f.VTEPs {
 		must(t, f.peer.AddAddr("und0", f.VTEP(v).String()+"/32"))
@@ -368,21 +375,35 @@ func TestMovesAtRate(t *testing.T) {
 		}
 		return nil
 	})
-	dropped := d.drops("reserved_destination", "access") + d.drops("rx_overflow", "access")
-	if dropped += d.drops("reserved_destination", "overlay") + d.drops("rx_overflow", "overlay"); dropped != 4*sent {
+	var dropped uint64
+	for _, from := range []string{"access", "overlay"} {
+		dropped += d.drops("reserved_destination", from) + d.drops("rx_overflow", from) + d.drops("duplicate_mac", from)
+	}
+	if dropped != 4*sent {
 		t.Errorf("%d of %d are dropped", dropped, 4*sent)
 	}
-	at := make(map[string]int)
+	at, held := make(map[string]int), 0
 	for _, m := range rows[api.MACRow](d, "macs") {
 		at[m.MAC]++
+		if m.Held {
+			held++
+		}
 	}
 	for i := range stations {
 		if n := at[station(1000+i).String()]; n != 1 {
 			t.Errorf("station %d is known at %d places", i, n)
 		}
 	}
-	// An overflow, or a limit, is told of once in half a minute.
-	if n := strings.Count(d.err.String(), "\n") - log; n > 4 {
+	if guarded && held < stations*9/10 || !guarded && held > 0 {
+		t.Errorf("%d of %d stations are held", held, stations)
+	}
+	// An overflow, or a limit, is told of once in half a minute; of those that are held
+	// some, and how many more there are, once a second.
+	most := 4
+	if guarded {
+		most += 11 * int(time.Since(begun).Seconds()+1)
+	}
+	if n := strings.Count(d.err.String(), "\n") - log; n > most {
 		t.Errorf("%d lines are logged", n)
 	}
 	if n := d.memory(); n > memory+32<<20 {

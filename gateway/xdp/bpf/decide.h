@@ -14,8 +14,8 @@ enum { UP, DROP, TO_PORT, TO_VTEP };
 /* As forward.Reason has them; TestReasons holds one against the other. */
 enum {
 	TAGGED_FRAME = 2, INNER_VLAN = 3, SOURCE_MULTICAST = 4, SOURCE_ZERO = 5, RESERVED_DESTINATION = 7,
-	SAME_PORT = 10, SPLIT_HORIZON = 11, ISOLATED_PORT = 12, UNKNOWN_VNI = 13, VXLAN_FLAGS = 16, VXLAN_RESERVED = 17,
-	PORT_DOWN = 35,
+	STATIC_MOVED = 9, DUPLICATE_MAC = 10, SAME_PORT = 11, SPLIT_HORIZON = 12, ISOLATED_PORT = 13, UNKNOWN_VNI = 14,
+	VXLAN_FLAGS = 17, VXLAN_RESERVED = 18, PORT_DOWN = 36,
 };
 
 #define TYPE_QINQ 0x88a8
@@ -155,6 +155,20 @@ INLINE int is_sure(const struct station *s, const struct domain *d, __u64 src, _
 	return !(s->flags & STATION_UNSURE) && src != d->gateway && knows(s, d, now);
 }
 
+/* elsewhere returns why a source that came in by a port may not be there: it is bound to
+ * another place. 0: it is not. At line rate these would be all that the gateway does. */
+INLINE __u8 elsewhere(const struct station *s, const struct domain *d, __u64 src, __u32 in, __u32 now)
+{
+	/* Both at once: they change together. */
+	__u32 is = *(volatile __u32 *)&s->hop;
+
+	if ((is & 0xffff) == in || src == d->gateway || !knows(s, d, now))
+		return 0;
+	if (is & STATION_PINNED << 16)
+		return STATIC_MOVED;
+	return is & STATION_HELD << 16 ? DUPLICATE_MAC : 0;
+}
+
 /* from_access decides on a frame that came in by an access port. */
 INLINE int from_access(struct verdict *v, __u32 half, __u32 in, const struct port *p, const struct frame *f, const void *l3, const void *end, __u32 now)
 {
@@ -180,7 +194,12 @@ INLINE int from_access(struct verdict *v, __u32 half, __u32 in, const struct por
 	if (!v->domain || !(v->domain->flags & DOMAIN_LIVE))
 		return UP;
 	s = station_of(v->domain_id, f->src);
-	if (!s || s->hop != in || !is_sure(s, v->domain, f->src, now))
+	if (!s)
+		return UP;
+	v->reason = elsewhere(s, v->domain, f->src, in, now);
+	if (v->reason)
+		return DROP;
+	if (s->hop != in || !is_sure(s, v->domain, f->src, now))
 		return UP;
 	touch(s, now);
 	if (is_group(f->dst)) {

@@ -19,7 +19,7 @@ enum { PLAIN, VETH, TAGS };
 /* As forward.Direction and forward.Kind have them. */
 enum { ACCESS, OVERLAY, ROUTE };
 enum { KIND_DROP = 0, KIND_PORT = 1, KIND_VTEP = 2, KIND_ROUTER = 5 };
-enum { TX_FAILED = 36 };
+enum { TX_FAILED = 37 };
 
 #include "seen.h"
 

@@ -110,6 +110,7 @@ struct station {
 
 #define STATION_PINNED 1
 #define STATION_UNSURE 2 /* not as a source */
+#define STATION_HELD 4   /* learned, and a source nowhere else */
 
 struct fdb_bucket {
 	struct station way[4];
