@@ -1,9 +1,9 @@
 package api
 
 import (
-	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
@@ -19,8 +19,8 @@ func (s *Server) httpHandler() http.Handler {
 	})
 	mux.Handle("/metrics", only(http.MethodGet, metrics.ServeHTTP))
 	mux.Handle("/healthz", only(http.MethodGet, healthy))
-	mux.Handle("/{$}", only(http.MethodGet, s.landing))
-	mux.HandleFunc("/", unknownPath(append(statePaths(), "GET /metrics", "GET /healthz")))
+	s.handleWeb(mux)
+	mux.HandleFunc("/", unknownPath(slices.Concat(statePaths(), webPaths(), []string{"GET /metrics", "GET /healthz", "GET /"})))
 	return plain(mux)
 }
 
@@ -28,7 +28,7 @@ func (s *Server) httpHandler() http.Handler {
 func plain(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.ServeHTTP(w, r)
 	})
 }
@@ -38,29 +38,4 @@ func plain(h http.Handler) http.Handler {
 func healthy(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte("ok\n"))
-}
-
-var landingPage = template.Must(template.New("landing").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>vxgw {{.Name}}</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;margin:2em auto;max-width:40em;padding:0 1em}</style></head>
-<body>
-<h1>vxgw {{.Name}}</h1>
-<p>VXLAN gateway, version {{.Version}}. This page only reads.</p>
-<ul>
-<li><a href="/metrics">/metrics</a>: for Prometheus</li>
-<li><a href="/healthz">/healthz</a>: answers while the process runs</li>
-{{- range .Resources}}
-<li><a href="/v1/{{.Name}}">/v1/{{.Name}}</a>: {{.Title}}{{if .ByVNI}} (?vni=N for one VNI){{end}}</li>
-{{- end}}
-</ul>
-</body></html>
-`))
-
-func (s *Server) landing(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	landingPage.Execute(w, struct {
-		Name, Version string
-		Resources     []Resource
-	}{s.src.Name(), s.opts.Version, Resources})
 }

@@ -42,6 +42,10 @@ type Options struct {
 	// error wraps ErrInvalid where the file is to blame. It may be called by
 	// several goroutines.
 	Reload func() (Reloaded, error)
+
+	// Checks says what else was looked at, for the dashboard's health panel. It is
+	// called while somebody looks, once in ten seconds at most; nil: nothing else.
+	Checks func() []Check
 }
 
 // Server answers questions about one gateway: on a unix socket to those who
@@ -51,6 +55,7 @@ type Server struct {
 	opts Options
 	log  *slog.Logger
 
+	web      *webState
 	ready    chan struct{}
 	httpAddr atomic.Pointer[string] // where the HTTP listener stands now
 }
@@ -61,7 +66,7 @@ func New(src Source, opts Options) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{src: src, opts: opts, log: log, ready: make(chan struct{})}
+	return &Server{src: src, opts: opts, log: log, web: newWebState(), ready: make(chan struct{})}
 }
 
 // Ready is closed once the control socket takes connections. The HTTP listener
@@ -124,8 +129,10 @@ func (s *Server) serveHTTP(ctx context.Context, handler http.Handler) error {
 
 // serve answers on l until ctx ends, and closes l.
 func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+	crowd := new(crowd)
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           crowd.thin(handler),
+		ConnState:         crowd.count,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
