@@ -94,6 +94,7 @@ func TestDoors(t *testing.T) {
 		{"github.com/gaissmai/bart", []string{"l3/vrf"}},
 		{"github.com/insomniacslk/dhcp", []string{"l3/dhcp"}},
 		{"github.com/mdlayher/ndp", []string{"l3/ra"}},
+		{"github.com/chromedp", []string{"test/browser"}},
 	}
 	testsOnly := []string{"github.com/gopacket/gopacket", "github.com/google/go-cmp", "github.com/vishvananda/netns", "go.uber.org/goleak", "pgregory.net/rapid"}
 	for _, s := range sources(t) {
