@@ -195,6 +195,9 @@ func (c *Config) routeGrid() [][]cell {
 	return rows
 }
 
+// By says how a route goes on, in words.
+func (r Route) By() string { return strings.Join(r.by(), ", ") }
+
 // by says how a route goes on.
 func (r Route) by() []string {
 	switch {

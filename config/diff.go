@@ -70,7 +70,7 @@ func Diff(old, new *Config) Changes {
 		if s.val == before[i].val {
 			continue
 		}
-		name := s.table.name + "." + s.key
+		name := s.name()
 		c.Settings = append(c.Settings, name)
 		if s.table.key(s.key).restart {
 			c.RestartNeeded = append(c.RestartNeeded, name)
@@ -91,7 +91,7 @@ func delta[T any, K comparable](old, new []T, keyOf func(T) K) Delta[T] {
 		switch {
 		case !found:
 			d.Added = append(d.Added, n)
-		case !reflect.DeepEqual(o, n):
+		case !reflect.DeepEqual(inOrder(o), inOrder(n)):
 			d.Changed = append(d.Changed, Change[T]{o, n})
 		}
 		delete(before, keyOf(n))
@@ -102,6 +102,22 @@ func delta[T any, K comparable](old, new []T, keyOf func(T) K) Delta[T] {
 		}
 	}
 	return d
+}
+
+// inOrder returns an item with those of its lists sorted whose order means nothing.
+func inOrder(item any) any {
+	switch v := item.(type) {
+	case VNI:
+		v.Flood, v.AllowedVTEPs = slices.Clone(v.Flood), slices.Clone(v.AllowedVTEPs)
+		slices.SortFunc(v.Flood, netip.Addr.Compare)
+		slices.SortFunc(v.AllowedVTEPs, netip.Prefix.Compare)
+		return v
+	case VRF:
+		v.Routes = slices.Clone(v.Routes)
+		slices.SortFunc(v.Routes, func(a, b Route) int { return a.Prefix.Compare(b.Prefix) })
+		return v
+	}
+	return item
 }
 
 // Remotes returns every VTEP that the configuration names, once for each VNI,
@@ -129,8 +145,10 @@ func (c *Config) Remotes() []Remote {
 type setting struct {
 	table *table
 	key   string
-	val   any // comparable
+	val   any // comparable, and a text by fmt.Sprint
 }
+
+func (s setting) name() string { return s.table.name + "." + s.key }
 
 // settings returns them in the order of the schema.
 func settings(c *Config) []setting {
@@ -144,9 +162,10 @@ func settings(c *Config) []setting {
 		{underlayTable, "ttl", u.TTL},
 		{underlayTable, "dscp", u.DSCP},
 		{underlayTable, "df", u.DF},
-		{underlayTable, "udp_checksum", [2]bool{u.Checksum, u.ZeroChecksum6}},
+		{underlayTable, "udp_checksum", checksum{u.Checksum, u.ZeroChecksum6}},
 		{underlayTable, "source_ports", u.SourcePorts},
-		{underlayTable, "reserved_bits", u.Strict},
+		{underlayTable, "reserved_bits", choose(u.Strict, "strict", "ignore")},
+		{underlayTable, "pmtu_probe", u.ProbePMTU},
 		{underlayTable, "bypass", u.Bypass},
 		{datapathTable, "mode", c.Datapath.Mode},
 		{datapathTable, "workers", c.Datapath.Workers},
@@ -156,6 +175,41 @@ func settings(c *Config) []setting {
 		{logTable, "level", c.Log.Level},
 		{logTable, "format", c.Log.Format},
 	}
+}
+
+// checksum is what udp_checksum says.
+type checksum struct{ filledIn, zero6 bool }
+
+func (c checksum) String() string { return fmt.Sprint(c.filledIn) }
+
+// String returns the address as a file has it.
+func (a ownAddress) String() string {
+	if a.assign.IsValid() {
+		return a.assign.String()
+	}
+	return a.addr.String()
+}
+
+// String returns the value as a file has it.
+func (d DSCP) String() string {
+	if d.Inherit {
+		return "inherit"
+	}
+	return fmt.Sprint(d.Value)
+}
+
+// String returns the range as a file has it.
+func (r PortRange) String() string { return fmt.Sprintf("%d-%d", r.First, r.Last) }
+
+// Setting returns the value of a key outside of arrays, as "underlay.ttl", for people;
+// "" where there is no such key.
+func (c *Config) Setting(name string) string {
+	for _, s := range settings(c) {
+		if s.name() == name {
+			return cmp.Or(fmt.Sprint(s.val), `""`)
+		}
+	}
+	return ""
 }
 
 // Lines returns the changes for people, one a line: "+ port eth1",

@@ -114,7 +114,7 @@ func TestDiffOfEverySetting(t *testing.T) {
 		"gateway.name": "gateway.name = \"other\"", "underlay.interface": "underlay.interface = \"und0\"", "underlay.port": "underlay.port = 8472",
 		"underlay.vlan": "underlay.vlan = 77", "underlay.ttl": "underlay.ttl = 9", "underlay.dscp": "underlay.dscp = 0", "underlay.df": "underlay.df = false",
 		"underlay.udp_checksum": "underlay.udp_checksum = true", "underlay.source_ports": "underlay.source_ports = \"1-2\"",
-		"underlay.reserved_bits": "underlay.reserved_bits = \"strict\"", "underlay.bypass": "underlay.bypass = false", "datapath.mode": "datapath.mode = \"raw\"", "datapath.workers": "datapath.workers = 1",
+		"underlay.reserved_bits": "underlay.reserved_bits = \"strict\"", "underlay.pmtu_probe": "underlay.pmtu_probe = false", "underlay.bypass": "underlay.bypass = false", "datapath.mode": "datapath.mode = \"raw\"", "datapath.workers": "datapath.workers = 1",
 		"datapath.mac_limit": "datapath.mac_limit = 1", "api.socket": "api.socket = \"/s\"", "api.http": "api.http = \"\"",
 		"log.level": "log.level = \"warn\"", "log.format": "log.format = \"json\"",
 	} {

@@ -14,30 +14,39 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// maxFile is the size of the largest configuration taken, in bytes. A VNI for
+// MaxFile is the size of the largest configuration taken, in bytes. A VNI for
 // every VLAN, each with twenty VTEPs and a port, takes four fifths of it.
-const maxFile = 2 << 20
+const MaxFile = 2 << 20
 
 const sampleHint = "`vxgw sample` prints a commented one"
 
 // Load reads and checks a configuration file. The error is a Problems with all
 // that is wrong with it.
 func Load(file string) (*Config, error) {
-	text, err := read(file)
+	text, err := Read(file)
 	if err != nil {
-		return nil, Problems{{File: file, Message: err.Error()}}
+		return nil, err
 	}
 	return Parse(file, text)
 }
 
-// read returns the text of a file, one byte more than maxFile at the most.
+// Read returns the text of a configuration file, for Parse. The error is a Problems.
+func Read(file string) ([]byte, error) {
+	text, err := read(file)
+	if err != nil {
+		return nil, Problems{{File: file, Message: err.Error()}}
+	}
+	return text, nil
+}
+
+// read returns the text of a file, one byte more than MaxFile at the most.
 func read(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, unreadable(err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -111,8 +120,8 @@ func decode(src *source) (raw map[string]any, root *node, problem *Problem) {
 
 // notText says why a text cannot be a configuration at all, and where.
 func notText(text string) (at int, wrong string) {
-	if len(text) > maxFile {
-		return nowhere, fmt.Sprintf("larger than %d bytes: this is not a configuration of vxgw", maxFile)
+	if len(text) > MaxFile {
+		return nowhere, fmt.Sprintf("larger than %d bytes: this is not a configuration of vxgw", MaxFile)
 	}
 	if i := strings.IndexByte(text, 0); i >= 0 {
 		return i, "has a zero byte: save the file as UTF-8 text, not UTF-16"

@@ -31,6 +31,7 @@ type Gateway struct {
 	kick          chan struct{} // look again; see nudge
 	paths         paths
 	pathMTUs      pathMTUs
+	probes        probes
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
 	ipsec  atomic.Bool                   // the host has IPsec policies

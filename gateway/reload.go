@@ -11,18 +11,20 @@ import (
 // What the two have in common is not disturbed: its frames, counters, devices
 // and learned MACs. Settings that take effect at a start only stay as they are
 // and are named in Changes.RestartNeeded. The error names a bound that next
-// exceeds; then nothing has changed.
+// exceeds, or what of it cannot run beside those settings; then nothing has changed.
 func (g *Gateway) Reload(next *config.Config) (config.Changes, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	was := g.config()
 	changes := config.Diff(was, next)
-	is := *next
-	is.Underlay, is.Datapath, is.API = was.Underlay, was.Datapath, was.API
-	if err := g.tables.Apply(&is); err != nil {
+	is, err := config.Live(was, next)
+	if err == nil {
+		err = g.tables.Apply(is)
+	}
+	if err != nil {
 		return config.Changes{}, err
 	}
-	g.cfg.Store(&is)
+	g.cfg.Store(is)
 	g.reloadPorts(is.Ports)
 	g.paths.ask(allPaths)
 	g.nudge()

@@ -111,6 +111,8 @@ func (g *Gateway) VTEPs() []api.VTEPRow {
 			TxPackets: v.Traffic.TxPackets.Load(), TxBytes: v.Traffic.TxBytes.Load(),
 			LastSeen: wallClock(v.Traffic.LastSeen.Load(), now),
 		}
+		path, by := g.pathMTUs.of(v.Addr)
+		row.PathMTU, row.PathMTUFrom, row.PathProbe, row.PathShrunk = path.is, by, path.state, path.shrunk
 		if g.tables.Static(v.Addr) {
 			row.Origin = "static"
 		}

@@ -91,6 +91,8 @@ func TestUnitKeys(t *testing.T) {
 		"RestartPreventExitStatus": {"2"},
 		"RuntimeDirectory":         {"vxgw"},
 		"ConfigurationDirectory":   {"vxgw"},
+		"StateDirectory":           {"vxgw"},
+		"StateDirectoryMode":       {"0700"},
 		"AmbientCapabilities":      {caps},
 		"CapabilityBoundingSet":    {caps},
 		"RestrictAddressFamilies":  {"AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_XDP"},
@@ -119,8 +121,8 @@ func TestUserAndDirectories(t *testing.T) {
 		}
 	}
 	root := t.TempDir()
-	for dir, mode := range map[string]os.FileMode{"etc": 0o755, "run": 0o755} {
-		if err := os.Mkdir(filepath.Join(root, dir), mode); err != nil {
+	for dir, mode := range map[string]os.FileMode{"etc": 0o755, "run": 0o755, "var/lib": 0o755} {
+		if err := os.MkdirAll(filepath.Join(root, dir), mode); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,8 +132,8 @@ func TestUserAndDirectories(t *testing.T) {
 	sysusers, tmpfiles := tool(t, "systemd-sysusers"), tool(t, "systemd-tmpfiles")
 	run(t, sysusers, "--root="+root, abs(t, "vxgw.sysusers"))
 	run(t, tmpfiles, "--root="+root, "--create", abs(t, "vxgw.tmpfiles"))
-	for _, dir := range []string{"etc/vxgw", "run/vxgw"} {
-		if info, err := os.Stat(filepath.Join(root, dir)); err != nil || info.Mode() != os.ModeDir|0o755 {
+	for dir, mode := range map[string]os.FileMode{"etc/vxgw": 0o755, "run/vxgw": 0o755, "var/lib/vxgw": 0o700} {
+		if info, err := os.Stat(filepath.Join(root, dir)); err != nil || info.Mode() != os.ModeDir|mode {
 			t.Errorf("%s: %v, %v", dir, info, err)
 		}
 	}

@@ -65,7 +65,7 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 	root.SetHelpCommand(helpCommand(root))
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
-		runCommand(), checkCommand(), reloadCommand(), unloadCommand(), showCommand(), explainCommand(),
+		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), explainCommand(),
 		sampleCommand(), schemaCommand(), demoCommand(), versionCommand(),
 	)
 	return root

@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vxgw/config"
 	"vxgw/gateway/api"
@@ -54,6 +56,42 @@ func (standIn) Explain(r api.ExplainRequest) (api.Explanation, error) {
 	return api.Explanation{Verdict: "drop", Reason: "ecn", Steps: []api.Step{{Question: "frame", Answer: r.Frame}}}, nil
 }
 
+// standInFile is a gateway's configuration file, in memory. What is done to it is the
+// same each time.
+type standInFile struct{ api.Committer }
+
+func (standInFile) Reload(confirm time.Duration) (api.Reloaded, error) {
+	done := api.Reloaded{Changes: []string{"+ port eth3", "~ underlay.ttl (at the next start)"}, RestartNeeded: []string{"underlay.ttl"}}
+	if confirm != 0 {
+		until := time.Date(2025, 6, 1, 12, 0, 0, 0, time.Local).Add(confirm)
+		done.ConfirmUntil = &until
+	}
+	return done, nil
+}
+
+func (standInFile) Confirm() (api.ConfigRow, error) { return api.ConfigRow{File: "/f.toml"}, nil }
+
+func (standInFile) Rollback() (api.Reloaded, error) {
+	return api.Reloaded{}, fmt.Errorf("nothing waits: %w", api.ErrNotNow)
+}
+
+func (standInFile) Config() api.ConfigRow {
+	return api.ConfigRow{File: "/f.toml", State: api.ConfigConfirmed, Since: time.Now()}
+}
+
+func (standInFile) Diff(_ string, text []byte) (is api.Differences, err error) {
+	switch {
+	case bytes.Contains(text, []byte("198.51.100.1")):
+		return is, fmt.Errorf("it cannot run: %w", api.ErrInvalid)
+	case bytes.Contains(text, []byte("ttl = 9")):
+		is.Impacts = []api.Impact{
+			{Item: "port eth1", Change: "VLAN 10 -> 20", Effect: "its 12 MACs are flushed", Interrupts: true},
+			{Item: "underlay ttl", Change: "64 -> 9", Effect: "takes a restart", Restart: true},
+		}
+	}
+	return is, nil
+}
+
 // serve starts a control API, and returns its socket and a configuration that
 // names it.
 func serve(t *testing.T) (socket, file string) {
@@ -65,7 +103,7 @@ func serve(t *testing.T) (socket, file string) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := api.New(standIn{}, api.Options{Socket: socket})
+	s := api.New(standIn{}, api.Options{Socket: socket, Commit: standInFile{}})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -83,6 +121,20 @@ func TestCommandLine(t *testing.T) {
 	t.Setenv("VXGW_SOCKET", socket)
 	bad := filepath.Join(t.TempDir(), "bad.toml")
 	if err := os.WriteFile(bad, []byte("[underlay]\naddress = \"192.0.2.1\"\nporrt = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	small := func(name, more string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte("[underlay]\naddress = \"192.0.2.1\"\n"+more+"[api]\nsocket = \""+socket+"\"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	ttl := small("ttl.toml", "ttl = 9\n")
+	// Valid, and nothing that this gateway can run.
+	moved := small("moved.toml", "[[vni]]\nid = 1\nflood = [\"198.51.100.1\"]\n")
+	nobody := filepath.Join(t.TempDir(), "nobody.toml")
+	if err := os.WriteFile(nobody, []byte("[underlay]\naddress = \"192.0.2.1\"\n[api]\nsocket = \"/nonexistent\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -103,9 +155,24 @@ func TestCommandLine(t *testing.T) {
 		{"check", "check -c " + file, "", 0, "192.0.2.1", ""},
 		{"check nothing", "check -c /nonexistent", "", 2, "", "/nonexistent: there is no such file"},
 		{"check what is wrong", "check -c " + bad, "", 2, "", bad + ":3:1: "},
+		{"check what changes", "check --diff -c " + ttl, "", 0, "port eth1: VLAN 10 -> 20: its 12 MACs are flushed\nunderlay ttl: 64 -> 9: takes a restart\nwhat takes a restart: systemctl restart vxgw\nnothing else is touched\n", ""},
+		{"check what changes nothing", "check --diff -c " + file, "", 0, "nothing changes\n", ""},
+		{"check what changes, as JSON", "check --diff --json -c " + ttl, "", 0, `"change":"VLAN 10 -> 20"`, ""},
+		{"check what cannot run", "check --diff -c " + moved, "", 2, "", "it cannot run"},
+		{"check what is wrong and changes", "check --diff -c " + bad, "", 2, "", bad + ":3:1: "},
+		{"check against nobody", "check --diff -c " + nobody, "", 1, "", "is it running? systemctl status vxgw\nThe file is valid."},
+		{"check against another", "check --diff -c " + nobody + " --socket " + socket, "", 0, "nothing changes", ""},
+		{"check as JSON", "check --json -c " + file, "", 2, "", "go with --diff"},
+		{"reload", "reload", "", 0, "+ port eth3\n~ underlay.ttl (at the next start)\nwhat is marked \"at the next start\" takes effect then: systemctl restart vxgw\n", ""},
+		{"reload to be confirmed", "reload --confirm 60s", "", 0, "not confirmed: rolled back at 12:01:00, unless `vxgw confirm` follows\n", ""},
+		{"reload to be confirmed at once", "reload --confirm 0s", "", 2, "", "write 60s or 5m"},
+		{"reload to be confirmed some time", "reload --confirm soon", "", 2, "", "Try 'vxgw reload --help'."},
+		{"confirm", "confirm", "", 0, "confirmed: /f.toml stays in force\n", ""},
+		{"rollback of nothing", "rollback", "", 1, "", "error: nothing waits"},
+		{"show config", "show config", "", 0, "/f.toml  confirmed", ""},
 		{"run what is wrong", "run -c " + bad, "", 2, "", bad + ":3:1: "},
 		{"show nothing", "show", "", 2, "", "vxgw show what?"},
-		{"show something else", "show cables", "", 2, "", `no "cables": there is datapath`},
+		{"show something else", "show cables", "", 2, "", `no "cables": there is config, datapath`},
 		{"show ports", "show ports", "", 0, "eth1    10  10010  up", ""},
 		{"by another name", "show port", "", 0, "eth1", ""},
 		{"flags before", "show --json ports", "", 0, `"interface":"eth1"`, ""},

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,27 +16,31 @@ import (
 	"vxgw/config"
 	"vxgw/gateway"
 	"vxgw/gateway/api"
+	"vxgw/gateway/commit"
 	"vxgw/systemd"
 )
 
 func runCommand() *cobra.Command {
-	file, detach := config.DefaultFile, false
+	file, o := config.DefaultFile, runOptions{state: stateDir()}
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "carry frames until stopped",
 		Long: `Runs the gateway in the foreground until SIGTERM or SIGINT.
 
-SIGHUP applies the file again, as vxgw reload does.
+SIGHUP applies the file again, as vxgw reload does. A file that was applied with
+vxgw reload --confirm and was not confirmed is not taken at a start: the gateway
+runs by the one before, and says so.
 
 Exits with 0 when it was stopped, 1 when it could not go on, and 2 when the
 configuration is not valid; then nothing was started. An interface or an address
 that is not there yet is waited for.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file)
+			begin, err := commit.Begin(file, o.state)
 			if err != nil {
 				return invalid(err)
 			}
+			cfg := begin.Config
 			// Whoever reads the log may go away; frames are carried all the same.
 			signal.Ignore(syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
@@ -44,7 +49,7 @@ that is not there yet is waited for.`,
 			level := new(slog.LevelVar)
 			level.Set(logLevel(cfg.Log.Level))
 			log := newLogger(os.Stderr, cfg.Log, level)
-			err = run(ctx, cfg, log, level, detach)
+			err = run(ctx, begin, log, level, o)
 			// One who reads the log by program, or by priority, is told there.
 			if err != nil && cfg.Log.Format != "text" {
 				log.Error("stopped: " + err.Error())
@@ -54,13 +59,30 @@ that is not there yet is waited for.`,
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", file, "configuration `FILE`")
-	c.Flags().BoolVar(&detach, "detach-on-exit", false, "take the fast path along at the end; otherwise it carries what it knows until the next start, or vxgw unload")
+	c.Flags().StringVar(&o.state, "state", o.state, "`DIR` to keep in what was confirmed last, while something else waits to be")
+	c.Flags().BoolVar(&o.detach, "detach-on-exit", false, "take the fast path along at the end; otherwise it carries what it knows until the next start, or vxgw unload")
 	return c
 }
 
+// runOptions are the flags of `vxgw run`.
+type runOptions struct {
+	state  string
+	detach bool // leave nothing behind
+}
+
+// stateDir is where state is kept: what the service manager says, or its usual place.
+func stateDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	return "/var/lib/vxgw"
+}
+
 // run runs a gateway with its control API and its watchdog until ctx ends. level
-// is the log's, which a reload may change; detach has nothing left behind.
-func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.LevelVar, detach bool) error {
+// is the log's, which a reload may change.
+func run(ctx context.Context, begin *commit.Beginning, log *slog.Logger, level *slog.LevelVar, o runOptions) error {
+	cfg := begin.Config
+	begin.Tell(log)
 	logWarnings(cfg.Warnings, log)
 	if err := gateway.CheckRights(log); err != nil {
 		return err
@@ -73,12 +95,15 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.
 	if err != nil {
 		return err
 	}
-	if detach {
+	if o.detach {
 		gw.LeaveNothing()
 	}
-	again := &reloader{file: cfg.File, gw: gw, log: log, level: level}
+	again := commit.New(begin, commit.Options{
+		Gateway: gw, Log: log, Applied: func(c *config.Config) { level.Set(logLevel(c.Log.Level)) },
+	})
+	defer again.Close()
 	server := api.New(gw, api.Options{
-		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log, Reload: again.reload,
+		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log, Commit: again,
 	})
 	eg, working := errgroup.WithContext(ctx)
 	ready := make(chan struct{})
@@ -96,7 +121,7 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.
 	})
 	eg.Go(func() error { return tellStatus(working, gw, ready, log) })
 	eg.Go(func() error { return systemd.Watchdog(working, gw.Alive()) })
-	eg.Go(func() error { return again.onHangup(working) })
+	eg.Go(func() error { return onHangup(working, again, log) })
 	eg.Go(func() error {
 		<-working.Done()
 		if ctx.Err() != nil {

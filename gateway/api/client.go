@@ -155,7 +155,7 @@ type refused struct {
 func (r refused) Error() string { return r.text }
 
 func (r refused) Is(target error) bool {
-	return target == ErrInvalid && r.status == http.StatusUnprocessableEntity
+	return target == ErrInvalid && r.status == http.StatusUnprocessableEntity || target == ErrNotNow && r.status == http.StatusConflict
 }
 
 // unreachable says in an operator's words why nothing was answered.

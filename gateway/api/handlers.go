@@ -39,10 +39,7 @@ func (s *Server) controlHandler() http.Handler {
 	s.handleState(mux)
 	mux.Handle("/v1/explain", only(http.MethodPost, s.explain))
 	known := append(statePaths(), "POST /v1/explain")
-	if s.opts.Reload != nil {
-		mux.Handle("/v1/reload", only(http.MethodPost, s.reload))
-		known = append(known, "POST /v1/reload")
-	}
+	known = append(known, s.handleCommit(mux)...)
 	mux.HandleFunc("/", unknownPath(known))
 	return mux
 }
@@ -136,6 +133,8 @@ func (s *Server) state(name string, vni uint32) http.HandlerFunc {
 		return list(s.src.Routes())
 	case "drops":
 		return list(slices.Values(s.src.Drops()))
+	case "config":
+		return list(slices.Values(s.config()))
 	default:
 		return list(slices.Values(s.src.Datapath()))
 	}

@@ -119,7 +119,7 @@ func TestMetrics(t *testing.T) {
 // TestMetricsLint holds every metric to the conventions of Prometheus, and that none is
 // left out because the fake has nothing of the kind.
 func TestMetricsLint(t *testing.T) {
-	c := collector{src: busy()}
+	c := collector{src: full()}
 	problems, err := testutil.CollectAndLint(c)
 	if err != nil {
 		t.Fatal(err)

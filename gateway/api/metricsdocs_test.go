@@ -26,11 +26,18 @@ type metric struct {
 	labels     []string
 }
 
+// full is a gateway that has a sample of every metric.
+func full() *fake {
+	src := busy()
+	src.vteps[0].PathMTU = 1500
+	return src
+}
+
 // gathered returns all metrics of vxgw's own, by name.
 func gathered(t *testing.T) map[string]metric {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(collector{src: busy(), version: "v1", revision: "abc"})
+	reg.MustRegister(collector{src: full(), version: "v1", revision: "abc"})
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

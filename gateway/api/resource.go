@@ -17,4 +17,5 @@ var Resources = []Resource{
 	{"routes", "routes of the VRFs", false},
 	{"drops", "frames dropped, by reason and direction", false},
 	{"datapath", "how the frames of each interface are moved", false},
+	{"config", "which configuration runs, and whether it waits to be confirmed", false},
 }

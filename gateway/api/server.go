@@ -38,10 +38,8 @@ type Options struct {
 	Revision string // the commit it was built from
 	Log      *slog.Logger
 
-	// Reload applies the configuration file again, for POST /v1/reload. An
-	// error wraps ErrInvalid where the file is to blame. It may be called by
-	// several goroutines.
-	Reload func() (Reloaded, error)
+	// Commit applies the configuration file again; nil: nobody does.
+	Commit Committer
 
 	// Checks says what else was looked at, for the dashboard's health panel. It is
 	// called while somebody looks, once in ten seconds at most; nil: nothing else.

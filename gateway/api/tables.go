@@ -41,6 +41,8 @@ func WriteTable(ctx context.Context, w io.Writer, c *Client, name string, v View
 		return v.drops(w, Rows[DropRow](ctx, c, name, v.VNI))
 	case "datapath":
 		return table(w, v, datapathColumns, Rows[DatapathRow](ctx, c, name, v.VNI), v.datapath, "no interfaces are attached")
+	case "config":
+		return table(w, v, configColumns, Rows[ConfigRow](ctx, c, name, v.VNI), v.config, "this gateway has no configuration file")
 	}
 	return fmt.Errorf("there is no table of %q", name)
 }

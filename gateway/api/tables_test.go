@@ -35,7 +35,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestTables(t *testing.T) {
-	_, c := start(t, busy())
+	_, c := start(t, busy(), func(o *Options) { o.Commit = &committer{} })
 	for _, r := range Resources {
 		t.Run(r.Name, func(t *testing.T) {
 			var out bytes.Buffer

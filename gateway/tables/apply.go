@@ -40,6 +40,14 @@ func (t *Tables) Apply(cfg *config.Config) error {
 	return nil
 }
 
+// Fits returns the error that Apply would, and applies nothing.
+func (t *Tables) Fits(cfg *config.Config) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := applier{Tables: t, cfg: cfg, static: staticVTEPs(cfg)}
+	return a.bounds()
+}
+
 // applier is one Apply under way: s is the snapshot being made.
 type applier struct {
 	*Tables

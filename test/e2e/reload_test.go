@@ -48,7 +48,7 @@ func TestReloadLosesNothing(t *testing.T) {
 			next = without
 		}
 		must(t, os.WriteFile(file, []byte(next+tail), 0o644))
-		if _, err := b.client.Reload(context.Background()); err != nil {
+		if _, err := b.client.Reload(context.Background(), 0); err != nil {
 			t.Fatal(err)
 		}
 		select {

@@ -172,11 +172,14 @@ func prepare(t testing.TB, ns *netns.NS, s settings) *daemon {
 
 // again prepares another process of the same configuration.
 func (d *daemon) again(ns *netns.NS) {
-	d.cmd = ns.Command(context.Background(), program, "run", "-c", d.file)
+	d.cmd = ns.Command(context.Background(), program, "run", "-c", d.file, "--state", d.state())
 	d.cmd.Stderr = d.err
 	d.done = make(chan struct{})
 	d.client = api.NewClient(d.socket)
 }
+
+// state is where the gateway keeps what was confirmed last.
+func (d *daemon) state() string { return filepath.Join(d.dir, "state") }
 
 func (d *daemon) start() *daemon {
 	d.t.Helper()

@@ -7,7 +7,7 @@ export const SLOTS = 300;
 /** RISING is for how many moments a counter that has grown counts as growing. */
 const RISING = 10;
 
-const GAP = 5; // seconds without an answer, after which a line is broken
+const GAP = 60; // seconds without an answer, after which a line is broken; a slow one is an average
 
 class Line {
   constructor() {

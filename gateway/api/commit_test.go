@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// committer answers with what a test wants.
+type committer struct {
+	Committer
+	err  error
+	took []any // of the last call
+}
+
+var reloaded = Reloaded{Changes: []string{"+ port eth3"}, RestartNeeded: []string{"underlay.ttl"}, Warnings: []string{}}
+
+func (c *committer) Reload(confirm time.Duration) (Reloaded, error) {
+	c.took = []any{"reload", confirm}
+	done := reloaded
+	if confirm != 0 {
+		until := noon.Add(confirm)
+		done.ConfirmUntil = &until
+	}
+	return done, c.err
+}
+
+func (c *committer) Confirm() (ConfigRow, error) {
+	c.took = []any{"confirm"}
+	return c.Config(), c.err
+}
+
+func (c *committer) Rollback() (Reloaded, error) {
+	c.took = []any{"rollback"}
+	return reloaded, c.err
+}
+
+func (c *committer) Diff(file string, text []byte) (Differences, error) {
+	c.took = []any{"diff", file, string(text)}
+	return Differences{Impacts: []Impact{{Item: "port eth1", Change: "added", Effect: "nothing is interrupted"}}, Warnings: []string{"w"}}, c.err
+}
+
+func (c *committer) Config() ConfigRow {
+	return ConfigRow{File: "/etc/vxgw/vxgw.toml", State: ConfigRolledBack, Reason: "correct it", Since: noon.Add(-72 * time.Second), RestartNeeded: []string{"underlay.ttl", "api.http"}}
+}
+
+// Every call reaches the gateway as it was meant, and the answer, or why there is none,
+// comes back whole.
+func TestCommit(t *testing.T) {
+	until := noon.Add(time.Minute)
+	waits := reloaded
+	waits.ConfirmUntil = &until
+	ctx := context.Background()
+	calls := []struct {
+		name string
+		call func(*Client) (any, error)
+		took []any
+		want any
+	}{
+		{"reload", func(c *Client) (any, error) { return c.Reload(ctx, 0) }, []any{"reload", time.Duration(0)}, reloaded},
+		{"reload to be confirmed", func(c *Client) (any, error) { return c.Reload(ctx, time.Minute) }, []any{"reload", time.Minute}, waits},
+		{"confirm", func(c *Client) (any, error) { return c.Confirm(ctx) }, []any{"confirm"}, new(committer).Config()},
+		{"rollback", func(c *Client) (any, error) { return c.Rollback(ctx) }, []any{"rollback"}, reloaded},
+		{"diff", func(c *Client) (any, error) { return c.Diff(ctx, "f.toml", []byte("[a]\nb = \"\"\n")) }, []any{"diff", "f.toml", "[a]\nb = \"\"\n"},
+			Differences{Impacts: []Impact{{Item: "port eth1", Change: "added", Effect: "nothing is interrupted"}}, Warnings: []string{"w"}}},
+		{"a large diff", func(c *Client) (any, error) { return c.Diff(ctx, "f", []byte(strings.Repeat("#\"", 1<<20))) }, []any{"diff", "f", strings.Repeat("#\"", 1<<20)},
+			Differences{Impacts: []Impact{{Item: "port eth1", Change: "added", Effect: "nothing is interrupted"}}, Warnings: []string{"w"}}},
+	}
+	fails := []struct {
+		name    string
+		err     error
+		invalid bool
+		notNow  bool
+	}{
+		{"done", nil, false, false},
+		{"not valid", fmt.Errorf("vxgw.toml:2:1: unknown key \"prot\"\nvxgw.toml:3:1: and more: %w", ErrInvalid), true, false},
+		{"not now", fmt.Errorf("nothing waits: %w", ErrNotNow), false, true},
+		{"failed", errors.New("no room on the disk"), false, false},
+	}
+	for _, tt := range calls {
+		for _, f := range fails {
+			t.Run(tt.name+" "+f.name, func(t *testing.T) {
+				does := &committer{err: f.err}
+				s, c := start(t, busy(), func(o *Options) { o.Commit = does })
+				got, err := tt.call(c)
+				if !reflect.DeepEqual(does.took, tt.took) {
+					t.Errorf("the gateway was asked for %.100v, want %.100v", does.took, tt.took)
+				}
+				switch {
+				case f.err == nil && (err != nil || !reflect.DeepEqual(got, tt.want)):
+					t.Errorf("%+v, %v; want %+v", got, err, tt.want)
+				case f.err != nil && (err == nil || err.Error() != f.err.Error() || errors.Is(err, ErrInvalid) != f.invalid || errors.Is(err, ErrNotNow) != f.notNow):
+					t.Errorf("error %v, want %v", err, f.err)
+				}
+				path := "/v1/" + does.took[0].(string)
+				if resp, text := ask(t, s, http.MethodGet, path, ""); resp.StatusCode != http.StatusMethodNotAllowed || !strings.Contains(text, "use POST") {
+					t.Errorf("GET %s: %s %q", path, resp.Status, text)
+				}
+			})
+		}
+	}
+}
+
+// A request that is not what it should be is refused in words, and goes no further.
+func TestCommitRefuses(t *testing.T) {
+	does := &committer{}
+	s, _ := start(t, busy(), func(o *Options) { o.Commit = does })
+	for _, tt := range []struct {
+		name, path, body string
+		status           int
+		says             string
+	}{
+		{"no JSON", "reload", "60s", 400, `no {\"confirm\": \"60s\"}`},
+		{"an unknown key", "reload", `{"confrim":"60s"}`, 400, "confrim"},
+		{"two values", "reload", `{} {}`, 400, "more than one"},
+		{"no time", "reload", `{"confirm":"soon"}`, 400, "write 60s or 5m"},
+		{"no unit", "reload", `{"confirm":"60"}`, 400, "write 60s or 5m"},
+		{"too short", "reload", `{"confirm":"10ms"}`, 400, "waits 1s to 24h0m0s"},
+		{"back in time", "reload", `{"confirm":"-5m"}`, 400, "waits 1s to 24h0m0s"},
+		{"too long", "reload", `{"confirm":"25h"}`, 400, "waits 1s to 24h0m0s"},
+		{"too large", "diff", `{"text":"` + strings.Repeat("x", maxDiff) + `"}`, 413, "no {"},
+		{"a diff of something else", "diff", `[1]`, 400, "no {"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			resp, text := ask(t, s, http.MethodPost, "/v1/"+tt.path, tt.body)
+			if resp.StatusCode != tt.status || !strings.Contains(text, tt.says) {
+				t.Errorf("%s %q", resp.Status, text)
+			}
+			if does.took != nil {
+				t.Errorf("the gateway was asked for %v", does.took)
+			}
+		})
+	}
+}
+
+// The HTTP listener only reads.
+func TestNoCommitOverHTTP(t *testing.T) {
+	for _, path := range []string{"reload", "confirm", "rollback", "diff"} {
+		does := &committer{}
+		s := New(busy(), Options{Commit: does})
+		rec := &recorder{header: make(http.Header)}
+		req, err := http.NewRequest(http.MethodPost, "/v1/"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.httpHandler().ServeHTTP(rec, req)
+		if rec.status != http.StatusNotFound || does.took != nil {
+			t.Errorf("%s: status %d, %v", path, rec.status, does.took)
+		}
+	}
+}
+
+type recorder struct {
+	header http.Header
+	status int
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
