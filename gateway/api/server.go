@@ -40,6 +40,10 @@ type Options struct {
 	// Commit applies the configuration file again; nil: nobody does.
 	Commit Committer
 
+	// Checks says what else was looked at, for the dashboard's health panel. It is
+	// called while somebody looks, once in ten seconds at most; nil: nothing else.
+	Checks func() []Check
+
 	bounds bounds // the zero bounds: usualBounds
 }
 
@@ -56,6 +60,7 @@ type Server struct {
 	all     []route
 	streams [2]chan struct{} // places for streams: of the HTTP listener, and of the socket
 
+	web       *webState
 	ready     chan struct{}
 	httpAddr  atomic.Pointer[string]    // where the HTTP listener stands now
 	forbidden atomic.Pointer[time.Time] // when the log last had who was refused
@@ -69,7 +74,7 @@ func New(src Source, opts Options) *Server {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		src: src, opts: opts, log: log, bounds: opts.bounds, ready: make(chan struct{}),
+		src: src, opts: opts, log: log, bounds: opts.bounds, web: newWebState(), ready: make(chan struct{}),
 		access: access{self: uint32(os.Geteuid()), group: uint32(os.Getegid()), readGroup: opts.ReadGroup},
 	}
 	if s.bounds == (bounds{}) {
@@ -144,8 +149,10 @@ func (s *Server) serveHTTP(ctx context.Context, handler http.Handler) error {
 
 // serve answers on l until ctx ends, and closes l.
 func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+	crowd := new(crowd)
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           crowd.thin(handler),
+		ConnState:         crowd.count,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: s.bounds.header,
