@@ -43,6 +43,8 @@ type Gateway struct {
 
 	leavesNothing bool // see LeaveNothing
 
+	walks walks // through the FDB, for those who ask about members
+
 	notices notices // the supervisor's own
 	lost    string  // VTEPs without a path that were told of; the path task's own
 

@@ -83,28 +83,11 @@ func vtepNames(s *forward.Snapshot, ids []forward.VTEPID) []string {
 	return names
 }
 
-// behind returns the VTEPs that MACs stand behind in each domain.
-func (g *Gateway) behind() map[fdb.Domain]map[forward.VTEPID]struct{} {
-	m := make(map[fdb.Domain]map[forward.VTEPID]struct{})
-	for e := range g.tables.FDB().All() {
-		if _, isPort := forward.HopPort(e.Hop); isPort {
-			continue
-		}
-		of := m[e.Domain]
-		if of == nil {
-			of = make(map[forward.VTEPID]struct{})
-			m[e.Domain] = of
-		}
-		of[forward.HopVTEP(e.Hop)] = struct{}{}
-	}
-	return m
-}
-
 // members returns the VTEPs of a domain, by number: those that it floods to, and
 // those that MACs were learned behind.
-func members(s *forward.Snapshot, d fdb.Domain, behind map[fdb.Domain]map[forward.VTEPID]struct{}) []forward.VTEPID {
+func members(s *forward.Snapshot, d fdb.Domain, behind behind) []forward.VTEPID {
 	ids := slices.Clone(s.Domains[d].Flood)
-	for id := range behind[d] {
+	for id := range behind.vteps(d) {
 		if int(id) < len(s.VTEPs) && s.VTEPs[id].Addr.IsValid() {
 			ids = append(ids, id)
 		}
@@ -251,7 +234,7 @@ func (g *Gateway) Drops() []api.DropRow {
 func (g *Gateway) LearnRefused() []api.RefusedRow {
 	var rows []api.RefusedRow
 	for r := range numRefusals {
-		rows = append(rows, api.RefusedRow{Reason: r.String(), Count: g.ledger.refused[r].Load()})
+		rows = append(rows, api.RefusedRow{Reason: r.String(), Count: g.ledger.refused[r].Load(), Mend: refusalMends[r]})
 	}
 	return rows
 }
@@ -272,6 +255,14 @@ func (g *Gateway) Datapath() []api.DatapathRow {
 		rows = append(rows, row)
 	}
 	return append(rows, g.uplinkRow())
+}
+
+// Underlay says how this VTEP stands.
+func (g *Gateway) Underlay() api.UnderlayRow {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	u, row := &g.config().Underlay, g.uplinkRow()
+	return api.UnderlayRow{Address: u.Address.String(), Interface: row.Interface, Port: u.Port, Up: g.up.dev != nil, Reason: g.up.reason}
 }
 
 // describePort says how frames come from and go to a port.

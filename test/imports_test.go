@@ -95,6 +95,7 @@ func TestDoors(t *testing.T) {
 		{"github.com/insomniacslk/dhcp", []string{"l3/dhcp"}},
 		{"github.com/mdlayher/ndp", []string{"l3/ra"}},
 		{"github.com/tmaxmax/go-sse", []string{"gateway/api"}},
+		{"github.com/chromedp", []string{"test/browser"}},
 	}
 	// gopacket writes pcapng behind its door, and is a judge in every test.
 	const judge, judgesDoor = "github.com/gopacket/gopacket", "gateway/capture"

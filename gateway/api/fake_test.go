@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vxgw/gateway/events"
+	"vxgw/l2/frame"
 )
 
 func TestMain(m *testing.M) {
@@ -87,7 +89,26 @@ func (f *fake) MACCounts() map[MACCountKey]int {
 }
 
 func (f *fake) LearnRefused() []RefusedRow {
-	return []RefusedRow{{"port_limit", 7}, {"table_full", 0}}
+	return []RefusedRow{{Reason: "port_limit", Count: 7, Mend: "raise mac_limit of the [[port]]"}, {Reason: "table_full"}}
+}
+
+func (f *fake) Underlay() UnderlayRow {
+	return UnderlayRow{Address: "192.0.2.1", Interface: "und0", Port: 4789, Up: true}
+}
+
+func (f *fake) FindMACs(q MACQuery) iter.Seq[MACRow] {
+	return func(yield func(MACRow) bool) {
+		for r := range f.MACs(q.VNI) {
+			mac, err := frame.ParseMAC(r.MAC)
+			if err != nil || !q.HasMAC(mac.Uint64()) || q.Origin != "" && q.Origin != r.Origin {
+				continue
+			}
+			at, _ := netip.ParseAddr(r.VTEP)
+			if there := r.Port != "" && q.BehindPort(r.Port) || r.Port == "" && q.BehindVTEP(at); there && !yield(r) {
+				return
+			}
+		}
+	}
 }
 
 func (f *fake) Explain(r ExplainRequest) (Explanation, error) {
@@ -125,6 +146,7 @@ func busy() *fake {
 		}),
 		neigh:  []NeighbourRow{{VNI: 10010, Address: "10.1.1.2", MAC: "02:00:00:00:01:01", State: NeighbourFresh, Origin: OriginLearned}},
 		routes: []RouteRow{{VRF: "red", Prefix: "10.1.1.0/24", VNI: 10010, Kind: "connected", Origin: "connected"}, {VRF: "red", Prefix: "0.0.0.0/0", Via: "10.1.1.254", Kind: "via", Origin: "static"}},
+		vrfs:   []VRFRow{{Name: "red", Routes: 4, Neighbours: map[string]int{"reachable": 2, "failed": 1}, RxPackets: 9, RxBytes: 900, TxPackets: 8, TxBytes: 800}},
 		drops: []DropRow{
 			{"tagged_frame", "access", 3, "an 802.1Q or 802.1ad tag on an access port", "make the switch port an untagged access port"},
 			{"ecn", "overlay", 41, "congestion marked on a frame that cannot carry the mark (RFC 6040 section 4.2)", "look for a router"},

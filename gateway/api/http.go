@@ -1,7 +1,6 @@
 package api
 
 import (
-	"html/template"
 	"log/slog"
 	"net/http"
 
@@ -12,7 +11,7 @@ import (
 func (s *Server) httpHandler() http.Handler {
 	mux := http.NewServeMux()
 	register(mux, s.routesOn(onHTTP), bounded)
-	mux.Handle("/{$}", byMethod([]route{{method: http.MethodGet, handler: s.landing}}, bounded))
+	handlePages(mux)
 	return plain(s.forHosts(mux))
 }
 
@@ -33,7 +32,7 @@ func (s *Server) metricRoutes() []route {
 func plain(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.ServeHTTP(w, r)
 	})
 }
@@ -43,29 +42,4 @@ func plain(h http.Handler) http.Handler {
 func healthy(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Write([]byte("ok\n"))
-}
-
-var landingPage = template.Must(template.New("landing").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>vxgw {{.Name}}</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;margin:2em auto;max-width:40em;padding:0 1em}</style></head>
-<body>
-<h1>vxgw {{.Name}}</h1>
-<p>VXLAN gateway, version {{.Version}}. This page only reads.</p>
-<ul>
-<li><a href="/metrics">/metrics</a>: for Prometheus</li>
-<li><a href="/healthz">/healthz</a>: answers while the process runs</li>
-{{- range .Resources}}
-<li><a href="/v1/{{.Name}}">/v1/{{.Name}}</a>: {{.Title}}{{if .ByVNI}} (?vni=N for one VNI){{end}}</li>
-{{- end}}
-</ul>
-</body></html>
-`))
-
-func (s *Server) landing(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	landingPage.Execute(w, struct {
-		Name, Version string
-		Resources     []Resource
-	}{s.src.Name(), s.opts.Version, Resources})
 }

@@ -17,6 +17,7 @@ var (
 	dropsDesc  = desc("drops_total", "Frames dropped, by reason and by where they came from.", "reason", "direction")
 	macsDesc   = desc("macs", "Entries of the forwarding database.", "vni", "origin")
 	portUpDesc = desc("port_up", "Whether the access port carries frames: 1 or 0.", "port")
+	underDesc  = desc("underlay_up", "Whether this VTEP sends and receives: 1 or 0.", "vtep")
 
 	vrfFramesDesc     = desc("vrf_frames_total", "Frames that came to be routed in a VRF (rx), and that were routed (tx).", "direction", "vrf")
 	vrfBytesDesc      = desc("vrf_bytes_total", "Bytes of the frames in vxgw_vrf_frames_total.", "direction", "vrf")
@@ -70,7 +71,7 @@ func (s *Server) registry() *prometheus.Registry {
 // Describe names every metric there can be.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, suppressedDesc,
+		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, underDesc, suppressedDesc,
 		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepMTUDesc, vtepShrunkDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc, heldDesc, stormDropsDesc, stormActiveDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
@@ -88,6 +89,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		m.gauge(portUpDesc, oneIf(p.State == StateUp), p.Interface)
 		m.storm(p.Interface, "", p.Storm)
 	}
+	u := c.src.Underlay()
+	m.gauge(underDesc, oneIf(u.Up), u.Address)
 	for _, v := range c.src.VNIs() {
 		m.traffic("", vniLabel(v.VNI), v.RxPackets, v.RxBytes, v.TxPackets, v.TxBytes)
 		m.counter(suppressedDesc, v.Suppressed, vniLabel(v.VNI))

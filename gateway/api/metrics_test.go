@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -71,6 +72,24 @@ vxgw_port_up{port="eth1"} 1
 # TYPE vxgw_suppressed_total counter
 vxgw_suppressed_total{vni="10010"} 3
 vxgw_suppressed_total{vni="16777215"} 0
+# HELP vxgw_underlay_up Whether this VTEP sends and receives: 1 or 0.
+# TYPE vxgw_underlay_up gauge
+vxgw_underlay_up{vtep="192.0.2.1"} 1
+# HELP vxgw_vrf_bytes_total Bytes of the frames in vxgw_vrf_frames_total.
+# TYPE vxgw_vrf_bytes_total counter
+vxgw_vrf_bytes_total{direction="rx",vrf="red"} 900
+vxgw_vrf_bytes_total{direction="tx",vrf="red"} 800
+# HELP vxgw_vrf_frames_total Frames that came to be routed in a VRF (rx), and that were routed (tx).
+# TYPE vxgw_vrf_frames_total counter
+vxgw_vrf_frames_total{direction="rx",vrf="red"} 9
+vxgw_vrf_frames_total{direction="tx",vrf="red"} 8
+# HELP vxgw_vrf_neighbours IP neighbours of the routed interfaces of a VRF, by state.
+# TYPE vxgw_vrf_neighbours gauge
+vxgw_vrf_neighbours{state="failed",vrf="red"} 1
+vxgw_vrf_neighbours{state="reachable",vrf="red"} 2
+# HELP vxgw_vrf_routes Routes of a VRF.
+# TYPE vxgw_vrf_routes gauge
+vxgw_vrf_routes{vrf="red"} 4
 # HELP vxgw_vtep_last_seen_timestamp_seconds When the remote VTEP was last heard, in seconds since 1970; absent if never.
 # TYPE vxgw_vtep_last_seen_timestamp_seconds gauge
 vxgw_vtep_last_seen_timestamp_seconds{vtep="192.0.2.2"} 1.748778897e+09
@@ -110,13 +129,21 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestMetricsLint holds every metric to the conventions of Prometheus, and that none is
+// left out because the fake has nothing of the kind.
 func TestMetricsLint(t *testing.T) {
-	problems, err := testutil.CollectAndLint(collector{src: busy()})
+	c := collector{src: full()}
+	problems, err := testutil.CollectAndLint(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	descs := make(chan *prometheus.Desc, 100)
+	c.Describe(descs)
+	if got, want := len(gathered(t)), len(descs); got != want {
+		t.Errorf("%d metrics of %d that are described were looked at", got, want)
 	}
 }
 

@@ -177,6 +177,16 @@ type DatapathRow struct {
 type RefusedRow struct {
 	Reason string `json:"reason"`
 	Count  uint64 `json:"count"`
+	Mend   string `json:"mend,omitempty"` // what to do when it grows
+}
+
+// UnderlayRow is how the gateway stands in the underlay.
+type UnderlayRow struct {
+	Address   string `json:"address"`   // this VTEP's
+	Interface string `json:"interface"` // "": none holds the address
+	Port      uint16 `json:"port"`      // UDP
+	Up        bool   `json:"up"`        // the VTEP sends and receives
+	Reason    string `json:"reason,omitempty"`
 }
 
 // ExplainRequest names a frame and where it would come in: at Port, or from
@@ -224,6 +234,9 @@ type Source interface {
 	LearnRefused() []RefusedRow
 	// Events returns the log of what happens.
 	Events() *events.Log
+	Underlay() UnderlayRow
+	// FindMACs yields the entries that a query asks for, in the order of MACs.
+	FindMACs(MACQuery) iter.Seq[MACRow]
 	// Explain returns an error, for the user, when the request itself makes
 	// no sense: an unknown port, no frame.
 	Explain(ExplainRequest) (Explanation, error)

@@ -43,6 +43,10 @@ type Options struct {
 	// ClearMACs forgets learned MACs, for POST /v1/macs/clear.
 	ClearMACs func(ClearRequest) (Cleared, error)
 
+	// Checks says what else was looked at, for the dashboard's health panel. It is
+	// called while somebody looks, once in ten seconds at most; nil: nothing else.
+	Checks func() []Check
+
 	bounds bounds // the zero bounds: usualBounds
 }
 
@@ -59,6 +63,7 @@ type Server struct {
 	all     []route
 	streams [2]chan struct{} // places for streams: of the HTTP listener, and of the socket
 
+	web       *webState
 	ready     chan struct{}
 	httpAddr  atomic.Pointer[string]    // where the HTTP listener stands now
 	forbidden atomic.Pointer[time.Time] // when the log last had who was refused
@@ -72,7 +77,7 @@ func New(src Source, opts Options) *Server {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		src: src, opts: opts, log: log, bounds: opts.bounds, ready: make(chan struct{}),
+		src: src, opts: opts, log: log, bounds: opts.bounds, web: newWebState(), ready: make(chan struct{}),
 		access: access{self: uint32(os.Geteuid()), group: uint32(os.Getegid()), readGroup: opts.ReadGroup},
 	}
 	if s.bounds == (bounds{}) {
@@ -147,8 +152,10 @@ func (s *Server) serveHTTP(ctx context.Context, handler http.Handler) error {
 
 // serve answers on l until ctx ends, and closes l.
 func (s *Server) serve(ctx context.Context, l net.Listener, handler http.Handler) error {
+	crowd := new(crowd)
 	srv := &http.Server{
-		Handler:           handler,
+		Handler:           crowd.thin(handler),
+		ConnState:         crowd.count,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: s.bounds.header,

@@ -355,7 +355,10 @@ func TestHTTP(t *testing.T) {
 		status             int
 		kind, says         string
 	}{
-		{"landing page", "GET", "/", 200, "text/html", "edge-1 &lt;b&gt;"},
+		{"dashboard", "GET", "/", 200, "text/html", "<title>vxgw</title>"},
+		{"what the dashboard loads", "GET", "/ui/js/app.js", 200, "text/javascript", "/v1/overview"},
+		{"what it does not", "GET", "/ui/js/none.js", 404, "application/json", "no /ui/js/none.js"},
+		{"dashboard is read", "POST", "/", 405, "application/json", "use GET"},
 		{"health", "GET", "/healthz", 200, "text/plain", "ok\n"},
 		{"metrics", "GET", "/metrics", 200, "text/plain", `vxgw_port_up{port="eth1"} 1`},
 		{"state", "GET", "/v1/macs?vni=10010", 200, "application/json", `"mac":"02:00:00:00:01:02"`},
