@@ -272,7 +272,8 @@ func (s *Server) present(f *events.Filter) iter.Seq[events.Event] {
 		_ = (!f.Wants(events.PortUp) && !f.Wants(events.PortDown) || each(s.src.Ports(), portEvent, yield)) &&
 			(!f.Wants(events.VTEPAdded) || each(s.src.VTEPs(), vtepEvent, yield)) &&
 			(!f.Wants(events.MACLearned) || s.eachMAC(f.VNI, yield)) &&
-			(!f.Wants(events.NeighbourLearned) || each(s.src.Neighbours(), neighbourEvent, yield))
+			(!f.Wants(events.NeighbourLearned) || each(s.src.Neighbours(), neighbourEvent, yield)) &&
+			each(s.config(), func(r ConfigRow) (events.Event, bool) { e := r.Event(""); return e, f.Wants(e.Type) }, yield)
 	}
 }
 
