@@ -98,18 +98,25 @@ func (v *vswitch) fdb(bridge string) string {
 //	h1 eth0 --- acc1 gw und0 --- und0 Open vSwitch acc0 --- eth0 h2
 type behindVSwitch struct {
 	h1, h2 *host
+	remote netip.Addr // Open vSwitch as a VTEP
 	*gateway
 	*vswitch
 }
 
-func newBehindVSwitch(t *testing.T, gatewayConfig, tunnel string) *behindVSwitch {
+// newBehindVSwitch builds it over IPv4 or IPv6. underlay is lines of the gateway's
+// [underlay], tunnel options of Open vSwitch's.
+func newBehindVSwitch(t *testing.T, six bool, underlay, tunnel string) *behindVSwitch {
 	t.Helper()
 	for _, program := range []string{"ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-appctl"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("%v; openvswitch-switch is a package `make test` provides", err)
 		}
 	}
-	b := &behindVSwitch{h1: newHost(t, 1), h2: newHost(t, 2)}
+	own, bits := gwAddr, "/24"
+	b := &behindVSwitch{h1: newHost(t, 1), h2: newHost(t, 2), remote: vtepA}
+	if six {
+		own, bits, b.remote = gwSix, "/64", vtepSix
+	}
 	ns, ovs := newNS(t), newNS(t)
 	wire(t, b.h1.NS, "eth0", ns, "acc1", netns.VethOptions{AMAC: h1MAC})
 	// The bridge has peerMAC. The wire has another, or the kernel would answer what
@@ -120,7 +127,7 @@ func newBehindVSwitch(t *testing.T, gatewayConfig, tunnel string) *behindVSwitch
 	for _, h := range []*host{b.h1, b.h2} {
 		must(t, h.Offloads("eth0", false))
 	}
-	must(t, ns.AddAddr("und0", gwAddr.String()+"/24"))
+	must(t, ns.AddAddr("und0", own.String()+bits))
 
 	b.vswitch = newVSwitch(t, ovs)
 	b.configure(
@@ -129,12 +136,13 @@ func newBehindVSwitch(t *testing.T, gatewayConfig, tunnel string) *behindVSwitch
 		"add-br br-int", "set bridge br-int datapath_type=netdev",
 		"add-port br-int acc0",
 		"add-port br-int vx0",
-		fmt.Sprintf("set interface vx0 type=vxlan options:key=%d options:remote_ip=%v options:local_ip=%v %s", vni, gwAddr, vtepA, tunnel),
+		fmt.Sprintf("set interface vx0 type=vxlan options:key=%d options:remote_ip=%v options:local_ip=%v %s", vni, own, b.remote, tunnel),
 	)
 	must(t, ovs.SetMTU("br-und", 1600))
-	must(t, ovs.AddAddr("br-und", vtepA.String()+"/24"))
+	must(t, ovs.AddAddr("br-und", b.remote.String()+bits))
 	must(t, ovs.SetUp("br-und"))
-	b.gateway = start(t, ns, gatewayConfig).forwards()
+	b.gateway = start(t, ns, fmt.Sprintf("[underlay]\naddress = %q\n%s\n[[vni]]\nid = %d\nvlan = 10\nflood = [%q]\n[[port]]\ninterface = \"acc1\"\nvlan = 10\n",
+		own, underlay, vni, b.remote)).forwards()
 	return b
 }
 
@@ -166,15 +174,18 @@ func TestOpenVSwitch(t *testing.T) {
 	t.Parallel()
 	netns.Require(t)
 	for _, tc := range []struct {
-		name, underlay, tunnel string
+		name             string
+		six              bool
+		underlay, tunnel string
 	}{
-		{"as it comes", "", ""},
-		{"with UDP checksums, strict", "udp_checksum = true\nreserved_bits = \"strict\"", "options:csum=true"},
+		{"as it comes", false, "", ""},
+		{"with UDP checksums, strict", false, "udp_checksum = true\nreserved_bits = \"strict\"", "options:csum=true"},
+		{"IPv6", true, "", ""},
+		{"IPv6, no UDP checksums from the gateway", true, "udp_checksum = false", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBehindVSwitch(t, fmt.Sprintf("[underlay]\naddress = %q\n%s\n[[vni]]\nid = %d\nvlan = 10\nflood = [%q]\n[[port]]\ninterface = \"acc1\"\nvlan = 10\n",
-				gwAddr, tc.underlay, vni, vtepA), tc.tunnel)
+			b := newBehindVSwitch(t, tc.six, tc.underlay, tc.tunnel)
 			b.met(t)
 			b.exact(t)
 			b.h1.configure(t)
@@ -192,7 +203,7 @@ func (b *behindVSwitch) exact(t *testing.T) {
 	const count = 500
 	at1, at2 := capture(t, b.h1.NS, "eth0"), capture(t, b.h2.NS, "eth0")
 	out, in := numbered(h2MAC, h1MAC, 0, count), numbered(h1MAC, h2MAC, count, count)
-	before := b.vtep(vtepA.String())
+	before := b.vtep(b.remote.String())
 	// In pieces: Open vSwitch has room for so many frames on a wire, and no more.
 	for i := 0; i < count; i += 50 {
 		must(t, b.h1.Send("eth0", out[i:i+50]...))
@@ -205,11 +216,11 @@ func (b *behindVSwitch) exact(t *testing.T) {
 	wantFrames(t, got(at2), out)
 	wantFrames(t, got(at1), in)
 	eventually(t, "the gateway has counted them", func() bool {
-		is := b.vtep(vtepA.String())
+		is := b.vtep(b.remote.String())
 		return is.TxPackets-before.TxPackets == count+1 && is.RxPackets-before.RxPackets == count+1 &&
 			is.TxBytes-before.TxBytes == uint64((count+1)*len(out[0])) && is.RxBytes-before.RxBytes == uint64((count+1)*len(in[0]))
 	})
-	if v := b.vtep(vtepA.String()); v.Address != vtepA.String() || b.gateway.macs()[fmt.Sprintf("%d %v", vni, h2MAC)] != "vtep "+vtepA.String() {
+	if v := b.vtep(b.remote.String()); v.Address != b.remote.String() || b.gateway.macs()[fmt.Sprintf("%d %v", vni, h2MAC)] != "vtep "+b.remote.String() {
 		t.Errorf("h2 is not behind Open vSwitch: %+v, %v", v, b.gateway.macs())
 	}
 }
@@ -228,7 +239,7 @@ func TestOpenVSwitchOuterHeader(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBehindVSwitch(t, fmt.Sprintf("[underlay]\naddress = %q\n[[vni]]\nid = %d\nvlan = 10\nflood = [%q]\n[[port]]\ninterface = \"acc1\"\nvlan = 10\n", gwAddr, vni, vtepA), tc.tunnel)
+			b := newBehindVSwitch(t, false, "", tc.tunnel)
 			at := capture(t, b.vswitch.ns, "und0", netns.Outgoing(), netns.Only(func(f []byte) bool { return isUDP(f) && vxlanPacket(f).ip().Src() == vtepA }))
 			b.met(t)
 			ports := make(map[uint16]bool)
