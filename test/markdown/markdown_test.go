@@ -1,6 +1,8 @@
 package markdown
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,4 +32,25 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff([]string{"vxgw show ports", "# said", "```", "vxgw top"}, lines); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+}
+
+// Whatever a document has, each line of a block is a line of it, at the number that the
+// block says.
+func FuzzParse(f *testing.F) {
+	f.Add("# a\n```sh x\nvxgw show \\\nports\n```\n[b](c.md)`d`\n")
+	f.Add("````\n```\n````")
+	f.Add("```toml\r\na = 1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		lines := slices.Collect(strings.Lines(text))
+		for _, b := range Parse("x.md", text).Blocks {
+			if len(b.Commands()) > strings.Count(b.Text, "\n")+1 {
+				t.Errorf("%d commands in %q", len(b.Commands()), b.Text)
+			}
+			for i, line := range slices.Collect(strings.Lines(b.Text)) {
+				if at := b.Line - 1 + i; at >= len(lines) || lines[at] != line {
+					t.Fatalf("%q is not line %d of %q", line, b.Line+i, text)
+				}
+			}
+		}
+	})
 }
