@@ -68,7 +68,7 @@ func (o op) place() place {
 
 func (o op) entry() Entry {
 	p := o.place()
-	return Entry{p.d, p.m, o.anyHop(), Origin(o.n % uint8(numOrigins+1)), uint32(o.n)}
+	return Entry{p.d, p.m, o.anyHop(), Origin(o.n % 17), uint32(o.n)}
 }
 
 // anyHop is one past the last hop now and then.
@@ -235,7 +235,7 @@ func shards(tb failer, t *Table) {
 // newBoth keeps all in one shard, so that a short run grows and shrinks it.
 func newBoth(tb testing.TB, limit uint8, now uint32) *both {
 	b := &both{tb: tb, now: now, mirror: map[place]Entry{}}
-	c := Config{Limit: int(limit), Hops: bothHops, Mirror: told{b.mirror, &b.now}}
+	c := Config{Limit: int(limit), Hops: bothHops, Near: 2, Mirror: told{b.mirror, &b.now}}
 	b.t, b.m = New(c), newModel(c)
 	b.t.shards, b.t.shift = b.t.shards[:1], 64
 	return b

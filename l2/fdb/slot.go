@@ -18,7 +18,7 @@ func keyDomain(k uint64) Domain { return Domain(k >> 48) }
 //
 //	bit 63      frozen
 //	bit 62      live
-//	bits 58-60  origin
+//	bits 58-61  origin
 //	bits 32-57  hop
 //	bits 0-31   seen
 //
@@ -42,7 +42,7 @@ func (v value) live() bool     { return v&live != 0 }
 func (v value) frozen() bool   { return v&frozen != 0 }
 func (v value) seen() uint32   { return uint32(v) }
 func (v value) hop() Hop       { return Hop(v >> hopShift & (MaxHops - 1)) }
-func (v value) origin() Origin { return Origin(v >> originShift & 7) }
+func (v value) origin() Origin { return Origin(v >> originShift & 15) }
 func (v value) learned() bool  { return v.live() && v.origin() == Learned }
 func (v value) pinned() bool   { return v.live() && v.origin() != Learned }
 

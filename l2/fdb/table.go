@@ -25,6 +25,7 @@ type Table struct {
 	shift  uint         // hash >> shift is the shard
 	shards []shard
 	mirror Mirror
+	near   Hop
 
 	ageing  []atomic.Uint32 // by Domain, in seconds; read for every frame, so kept apart from what changes often
 	total   quota
@@ -49,6 +50,7 @@ func newTable(c Config, shardBits int) *Table {
 		shift:   uint(64 - shardBits),
 		shards:  make([]shard, 1<<shardBits),
 		mirror:  noMirror{},
+		near:    Hop(max(0, min(c.Near, MaxHops))),
 		ageing:  make([]atomic.Uint32, domains),
 		domains: make([]quota, domains),
 		hops:    make([]quota, max(0, min(c.Hops, MaxHops))),
