@@ -17,7 +17,7 @@ func (r *reader) unknown(t *table, name string, raw any, n *node) {
 		return
 	}
 	known := keyNames(t)
-	if near := nearest(name, known); near != "" {
+	if near := Nearest(name, known); near != "" {
 		r.fail(n.key, "unknown key %s: did you mean %q?", show(name), near)
 		return
 	}
@@ -33,7 +33,7 @@ func (r *reader) unknownTable(t *table, name string, n *node) {
 	for _, k := range t.kids {
 		names = append(names, k.name)
 	}
-	switch near := nearest(name, names); {
+	switch near := Nearest(name, names); {
 	case near != "":
 		r.fail(n.key, "unknown table %s: did you mean %s?", show(name), t.kid(near).header())
 	case len(names) > 0:
@@ -87,9 +87,9 @@ func homesOf(t *table, name string) []string {
 	return homes
 }
 
-// nearest returns the known word that a misspelt one most likely was, "" if
+// Nearest returns the known word that a misspelt one most likely was, "" if
 // none is near. About a third of the letters may be wrong.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	word = strings.ReplaceAll(strings.ToLower(word), "-", "_")
 	best, bestDist := "", 0
 	for _, k := range known {

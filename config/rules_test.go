@@ -487,8 +487,8 @@ func TestNearest(t *testing.T) {
 		"adress": "address", "addres": "address", "Address": "address", "addr": "", "valn": "vlan", "vlans": "vlan", "vn": "vni",
 		"mac-limit": "mac_limit", "maclimit": "mac_limit", "udp_csum": "udp_checksum", "x": "", "": "", "colour": "", "äddress": "address",
 	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
+		if got := Nearest(word, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }

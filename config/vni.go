@@ -21,7 +21,7 @@ func (b *builder) readVNIs(sections []section) {
 			MACLimit:    int(get[int64](s, "mac_limit")),
 			SuppressARP: get[bool](s, "suppress_arp"),
 		}
-		v.AllowedVTEPs = b.allowed(s, &v)
+		v.AllowedVTEPs, v.AllowedWritten = b.allowed(s, &v), s.has("allowed_vteps")
 		b.indexVNI(s, v, i)
 		b.readIRB(s, &v)
 		b.cfg.VNIs = append(b.cfg.VNIs, v)

@@ -159,7 +159,7 @@ func (b *builder) declare(name string) string {
 			names = append(names, v.Name)
 		}
 	}
-	if near := nearest(name, names); near != "" {
+	if near := Nearest(name, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return fmt.Sprintf("add a [[vrf]] with name = %q", name)

@@ -31,6 +31,7 @@ type Gateway struct {
 	kick          chan struct{} // look again; see nudge
 	paths         paths
 	pathMTUs      pathMTUs
+	origins       *origins
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
 	ipsec  atomic.Bool                   // the host has IPsec policies
@@ -57,6 +58,7 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		kick:          make(chan struct{}, 1),
 		paths:         newPaths(),
 		answers:       counters.NewLimit(answersPerSecond),
+		origins:       newOrigins(),
 	}
 	g.fast = newFast(g, cfg)
 	var err error

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"vxgw/gateway/api"
+	"vxgw/gateway/control"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
@@ -47,10 +48,14 @@ func (g *Gateway) Neighbours() []api.NeighbourRow {
 	})
 	rows := make([]api.NeighbourRow, 0, len(entries))
 	for _, e := range entries {
-		rows = append(rows, api.NeighbourRow{
+		row := api.NeighbourRow{
 			VNI: s.Domains[e.Domain].VNI, Address: e.Addr.String(), MAC: e.MAC.String(),
 			State: neighbourState(e, now), Origin: api.OriginLearned,
-		})
+		}
+		if e.Bound {
+			row.Origin = string(g.tables.OriginOfHost(control.NeighbourKey{VNI: row.VNI, Addr: e.Addr}))
+		}
+		rows = append(rows, row)
 	}
 	return append(rows, g.hosts(s)...)
 }
@@ -69,8 +74,8 @@ func (g *Gateway) hosts(s *forward.Snapshot) []api.NeighbourRow {
 		if !e.MAC.IsZero() {
 			row.MAC = e.MAC.String()
 		}
-		if e.State == nud.Permanent {
-			row.Origin = api.OriginStatic
+		if e.State == nud.Permanent || e.State == nud.Bound {
+			row.Origin = cmp.Or(string(g.tables.OriginOfHost(control.NeighbourKey{VNI: row.VNI, Addr: e.Addr})), api.OriginStatic)
 		}
 		rows = append(rows, row)
 	}
@@ -81,6 +86,9 @@ func (g *Gateway) hosts(s *forward.Snapshot) []api.NeighbourRow {
 }
 
 func neighbourState(e neigh.Entry, now uint32) string {
+	if e.Bound {
+		return api.NeighbourBound
+	}
 	if e.Fresh(now) {
 		return api.NeighbourFresh
 	}

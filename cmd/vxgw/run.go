@@ -78,7 +78,7 @@ func run(ctx context.Context, cfg *config.Config, log *slog.Logger, level *slog.
 	}
 	again := &reloader{file: cfg.File, gw: gw, log: log, level: level}
 	server := api.New(gw, api.Options{
-		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log, Reload: again.reload,
+		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, Version: version, Revision: revision, Log: log, Reload: again.reload, Origins: gw,
 	})
 	eg, working := errgroup.WithContext(ctx)
 	ready := make(chan struct{})

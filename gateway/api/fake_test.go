@@ -32,6 +32,7 @@ type fake struct {
 	routes   []RouteRow
 	vrfs     []VRFRow
 	drops    []DropRow
+	origins  []OriginRow
 	datapath []DatapathRow
 
 	asked atomic.Pointer[ExplainRequest]
@@ -44,6 +45,7 @@ func (f *fake) VTEPs() []VTEPRow           { return f.vteps }
 func (f *fake) Routes() iter.Seq[RouteRow] { return slices.Values(f.routes) }
 func (f *fake) VRFs() []VRFRow             { return f.vrfs }
 func (f *fake) Drops() []DropRow           { return f.drops }
+func (f *fake) Origins() []OriginRow       { return f.origins }
 func (f *fake) Neighbours() []NeighbourRow { return f.neigh }
 func (f *fake) Datapath() []DatapathRow    { return f.datapath }
 

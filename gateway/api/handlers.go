@@ -43,6 +43,10 @@ func (s *Server) controlHandler() http.Handler {
 		mux.Handle("/v1/reload", only(http.MethodPost, s.reload))
 		known = append(known, "POST /v1/reload")
 	}
+	if keeper := s.opts.Origins; keeper != nil {
+		mux.Handle("/v1/origins/{origin}", s.originHandler(keeper))
+		known = append(known, "GET, PUT, PATCH and DELETE /v1/origins/{origin}")
+	}
 	mux.HandleFunc("/", unknownPath(known))
 	return mux
 }
@@ -134,6 +138,8 @@ func (s *Server) state(name string, vni uint32) http.HandlerFunc {
 		return list(keep(s.src.Neighbours(), func(r NeighbourRow) bool { return vni == 0 || r.VNI == vni }))
 	case "routes":
 		return list(s.src.Routes())
+	case "origins":
+		return list(slices.Values(s.src.Origins()))
 	case "drops":
 		return list(slices.Values(s.src.Drops()))
 	default:

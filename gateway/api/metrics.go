@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"vxgw/gateway/control"
 )
 
 // The metrics. Direction rx is what came in to the gateway: from the access side
@@ -30,6 +32,12 @@ var (
 	vtepRxBytesDesc   = desc("vtep_rx_bytes_total", "Bytes of the inner frames from the remote VTEP.", "vtep")
 	vtepTxBytesDesc   = desc("vtep_tx_bytes_total", "Bytes of the inner frames sent to the remote VTEP.", "vtep")
 	vtepSeenDesc      = desc("vtep_last_seen_timestamp_seconds", "When the remote VTEP was last heard, in seconds since 1970; absent if never.", "vtep")
+
+	originUpDesc      = desc("origin_up", "Whether a controller has shown a sign of life within its hold time: 1, or 0 when what it had said was forgotten.", "origin")
+	originLeftDesc    = desc("origin_hold_left_seconds", "How long what a controller has said is kept unless it shows a sign of life.", "origin")
+	originEntriesDesc = desc("origin_entries", "Entries that a controller has said, by section.", "origin", "section")
+	originUnusedDesc  = desc("origin_entries_unused", "Entries of a controller that are of no use at the moment.", "origin")
+	originSweptDesc   = desc("origin_swept_total", "How often a controller's hold time has ended.", "origin")
 
 	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
 	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same.", "reason")
@@ -63,6 +71,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, suppressedDesc,
 		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc,
+		originUpDesc, originLeftDesc, originEntriesDesc, originUnusedDesc, originSweptDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
 	} {
 		ch <- d
@@ -91,6 +100,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, v := range c.src.VRFs() {
 		m.vrf(v)
+	}
+	for _, o := range c.src.Origins() {
+		m.origin(o)
 	}
 	for _, d := range c.src.Datapath() {
 		m.gauge(datapathDesc, oneIf(d.Attached), d.Mode, d.Interface)
@@ -148,6 +160,17 @@ func (m metrics) vrf(v VRFRow) {
 	for state, n := range v.Neighbours {
 		m.gauge(vrfNeighboursDesc, float64(n), v.Name, state)
 	}
+}
+
+func (m metrics) origin(o OriginRow) {
+	m.gauge(originUpDesc, oneIf(o.State != string(control.Expired)), o.Origin)
+	m.gauge(originLeftDesc, float64(o.Left), o.Origin)
+	m.gauge(originEntriesDesc, float64(o.VTEPs), o.Origin, "vteps")
+	m.gauge(originEntriesDesc, float64(o.MACs), o.Origin, "macs")
+	m.gauge(originEntriesDesc, float64(o.Neighbours), o.Origin, "neighbours")
+	m.gauge(originEntriesDesc, float64(o.Routes), o.Origin, "routes")
+	m.gauge(originUnusedDesc, float64(o.Unused), o.Origin)
+	m.counter(originSweptDesc, o.Swept, o.Origin)
 }
 
 func vniLabel(vni uint32) string { return strconv.FormatUint(uint64(vni), 10) }

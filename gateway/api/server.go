@@ -42,6 +42,9 @@ type Options struct {
 	// error wraps ErrInvalid where the file is to blame. It may be called by
 	// several goroutines.
 	Reload func() (Reloaded, error)
+
+	// Origins takes what controllers say, for /v1/origins/{origin}; nil: nobody does.
+	Origins OriginKeeper
 }
 
 // Server answers questions about one gateway: on a unix socket to those who

@@ -28,6 +28,7 @@ func (t *Tables) Apply(cfg *config.Config) error {
 	if err := a.bounds(); err != nil {
 		return err
 	}
+	t.said.configure(cfg)
 	a.s.Strict = cfg.Underlay.Strict
 	a.applyVTEPs()
 	a.numberVRFs()
@@ -37,6 +38,7 @@ func (t *Tables) Apply(cfg *config.Config) error {
 	t.publish(&a.s)
 	t.forget(&a.gone)
 	a.pin()
+	t.refit(&a.s)
 	return nil
 }
 
@@ -101,8 +103,9 @@ func (a *applier) applyVTEPs() {
 	for to := range a.static {
 		a.number(&a.s, to)
 	}
+	a.numberSaid()
 	for to := range a.Tables.static {
-		if _, keep := a.static[to]; !keep {
+		if _, keep := a.static[to]; !keep && len(a.said.vteps[to]) == 0 {
 			id, _ := a.vteps.find(to)
 			a.gone.vtep(forward.VTEPID(id))
 		}
@@ -170,27 +173,20 @@ func (a *applier) applySuppress(d fdb.Domain, v *config.VNI, share int) {
 
 // domain makes the bridge domain of a VNI; its ports come later.
 func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
-	d := forward.Domain{
+	may := a.allowed(v)
+	return forward.Domain{
 		VNI:      v.ID,
 		Name:     v.Name,
+		Flood:    a.flood(v),
 		Learning: v.Learning,
 		Suppress: v.SuppressARP,
-		Anyone:   v.AllowedVTEPs == nil,
-		Allowed:  forward.NewAddrSet(v.AllowedVTEPs),
+		Anyone:   may == nil,
+		Allowed:  forward.NewAddrSet(may),
 		Gateway:  a.gatewayMAC(v),
 		IRB:      a.irb(v, was.IRB),
 		Group:    v.Group,
 		Traffic:  traffic(was.Traffic),
 	}
-	if v.Group.IsValid() {
-		id, _ := a.vteps.find(v.Group)
-		d.Flood = append(d.Flood, forward.VTEPID(id))
-	}
-	for _, to := range v.Flood {
-		id, _ := a.vteps.find(to)
-		d.Flood = append(d.Flood, forward.VTEPID(id))
-	}
-	return d
 }
 
 // noLonger notes the VTEPs that left a domain's list, or may no longer send to

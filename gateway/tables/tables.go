@@ -41,6 +41,7 @@ type Tables struct {
 	numbered []forward.VTEPID        // new in the snapshot being made
 	again    []*gone                 // to be forgotten once more at the next Sweep
 	part     int                     // of the FDB that was swept last
+	said     said                    // by controllers
 }
 
 // New returns tables for a configuration, with every port absent. copy is told of
@@ -60,8 +61,9 @@ func New(cfg *config.Config, copy Mirror) (*Tables, error) {
 		pinned:  make(map[macKey]struct{}),
 		static:  make(map[addr]struct{}),
 		quiet:   make(map[forward.VTEPID]idle),
+		said:    newSaid(),
 	}
-	c := fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops}
+	c := fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops, Near: forward.MaxPorts}
 	if copy != nil {
 		c.Mirror = &mirror{t, copy}
 	}
