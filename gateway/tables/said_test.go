@@ -382,6 +382,61 @@ func TestAllowedWritten(t *testing.T) {
 	tb.want(t, "vni 1000 floods to 192.0.2.34,192.0.2.50,192.0.2.51", "vni 1000 hears 192.0.2.51: false")
 }
 
+// What was learned behind a VTEP goes with the last word that let it send.
+func TestForgetsBehindVTEP(t *testing.T) {
+	tb := tablesOf(t, sayConfig())
+	tb.mustSay(t, control.EVPN, some().vtep(1000, addrC))
+	id, _ := tb.VTEP(addrC)
+	tb.FDB().Learn(tb.Snapshot().VNIs[1000], h1, forward.VTEPHop(id), 1)
+	tb.mustSay(t, control.EVPN, some().vtep(1000, addrC).vtep(1000, addrX))
+	if !tb.has(1000, h1) {
+		t.Fatal("forgotten, and its VTEP is there")
+	}
+	tb.mustSay(t, control.EVPN, some().vtep(1000, addrX))
+	if tb.has(1000, h1) {
+		t.Error("still there, and its VTEP is not")
+	}
+}
+
+// doubts is a Mirror that keeps whose frames are to be asked about.
+type doubts map[string]bool
+
+func (d doubts) Learned(e fdb.Entry, unsure bool)    { d[e.MAC.String()] = unsure }
+func (d doubts) Seen(fdb.Domain, frame.MAC)          {}
+func (d doubts) Forgotten(_ fdb.Domain, m frame.MAC) { delete(d, m.String()) }
+func (d doubts) is(t *testing.T, m frame.MAC, so bool) {
+	t.Helper()
+	if unsure, there := d[m.String()]; !there || unsure != so {
+		t.Errorf("%s is unsure: %t, want %t", m, unsure, so)
+	}
+}
+
+// A copy of the FDB knows of what is pinned whether its VTEP may send, now and when that
+// changes.
+func TestMirrorOfSaid(t *testing.T) {
+	cfg := sayConfig()
+	cfg.MACs = []config.StaticMAC{{VNI: 1000, MAC: ra, VTEP: addrB}}
+	cfg.VNIs[0].AllowedVTEPs, cfg.VNIs[0].Flood = cfg.VNIs[0].AllowedVTEPs[:1], cfg.VNIs[0].Flood[:1]
+	d := make(doubts)
+	tb, err := New(cfg, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.is(t, ra, true)
+	tb.mustSay(t, control.EVPN, some().vtep(1000, addrB).mac(1000, h1, control.MAC{VTEP: addrC}))
+	d.is(t, ra, false)
+	d.is(t, h1, false)
+	tb.mustSay(t, control.EVPN, some().mac(1000, h1, control.MAC{VTEP: addrC}))
+	d.is(t, ra, true)
+	fenced := *cfg
+	fenced.VNIs = slices.Clone(cfg.VNIs)
+	fenced.VNIs[0].AllowedWritten = true
+	if err := tb.Apply(&fenced); err != nil {
+		t.Fatal(err)
+	}
+	d.is(t, h1, true)
+}
+
 func TestLimits(t *testing.T) {
 	macs := func(vni uint32, n int) words {
 		w := some()

@@ -95,20 +95,25 @@ func (t *Tables) takeBack(e fdb.Entry) {
 	}
 }
 
-// restate puts entries of domains into the FDB once more, where no station that is here
-// has taken their place: who may send to these has changed, and a copy of the FDB is told
-// of that by the entries.
+// restate puts what is pinned in domains into the FDB once more, where no station that is
+// here has taken its place: who may send to these has changed, and a copy of the FDB is
+// told of that by the entries.
 func (t *Tables) restate(of map[fdb.Domain]bool) {
 	if len(of) == 0 {
 		return
+	}
+	for k := range t.pinned {
+		if e, ok := t.fdb.Lookup(k.domain, k.mac, 0); ok && of[k.domain] {
+			t.fdb.Set(e)
+		}
 	}
 	for i := range t.said.macs {
 		for _, p := range t.said.macs[i] {
 			if !of[p.entry.Domain] {
 				continue
 			}
-			if is, ok := t.fdb.Lookup(p.entry.Domain, p.entry.MAC, 0); ok && is.Origin == p.entry.Origin {
-				t.fdb.Set(p.entry)
+			if e, ok := t.fdb.Lookup(p.entry.Domain, p.entry.MAC, 0); ok && e.Origin == p.entry.Origin {
+				t.fdb.Set(e)
 			}
 		}
 	}
