@@ -109,6 +109,10 @@ func busy() *fake {
 		}),
 		neigh:  []NeighbourRow{{VNI: 10010, Address: "10.1.1.2", MAC: "02:00:00:00:01:01", State: NeighbourFresh, Origin: OriginLearned}},
 		routes: []RouteRow{{VRF: "red", Prefix: "10.1.1.0/24", VNI: 10010, Kind: "connected", Origin: "connected"}, {VRF: "red", Prefix: "0.0.0.0/0", Via: "10.1.1.254", Kind: "via", Origin: "static"}},
+		origins: []OriginRow{
+			{Origin: "evpn", State: "leased", Generation: 4, Hold: 300, Left: 291, VTEPs: 2, MACs: 1000, Neighbours: 10, Routes: 3, Unused: 7, LastHeard: &seen},
+			{Origin: "my-controller", State: "expired", Generation: 9, Hold: 5, Swept: 1, LastHeard: &seen},
+		},
 		drops: []DropRow{
 			{"tagged_frame", "access", 3, "an 802.1Q or 802.1ad tag on an access port", "make the switch port an untagged access port"},
 			{"ecn", "overlay", 41, "congestion marked on a frame that cannot carry the mark (RFC 6040 section 4.2)", "look for a router"},
