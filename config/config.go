@@ -78,22 +78,23 @@ type Datapath struct {
 
 // VNI is one bridge domain.
 type VNI struct {
-	ID             uint32
-	VLAN           uint16 // 0: none, only where every port names the VNI itself
-	Name           string
-	Flood          []netip.Addr
-	Group          netip.Addr // the zero Addr: none
-	Learning       bool
-	Ageing         time.Duration // 0: never
-	MACLimit       int
-	AllowedVTEPs   []netip.Prefix // nil: anyone. The default, from Flood, is filled in
-	AllowedWritten bool           // allowed_vteps is in the file, so that nobody else may send, whoever names him
-	SuppressARP    bool
-	VRF            string
-	Gateway        []netip.Prefix // address and prefix length
-	GatewayMAC     frame.MAC      // zero unless Gateway is set
-	DHCPServers    []netip.Addr   // where DHCP of its hosts is relayed to
-	RA             bool           // advertise the gateway to IPv6 hosts; false where it has no IPv6 address
+	ID           uint32
+	VLAN         uint16 // 0: none, only where every port names the VNI itself
+	Name         string
+	Flood        []netip.Addr
+	Group        netip.Addr // the zero Addr: none
+	Learning     bool
+	Ageing       time.Duration // 0: never
+	MACLimit     int
+	AllowedVTEPs []netip.Prefix // nil: anyone. The default, from Flood, is filled in
+	AllowedOnly  bool           // AllowedVTEPs is in the file: whom else a controller names may not send
+	SuppressARP  bool
+	ClampMSS     bool // lower the MSS of TCP connections to what the path to the VTEP carries
+	VRF          string
+	Gateway      []netip.Prefix // address and prefix length
+	GatewayMAC   frame.MAC      // zero unless Gateway is set
+	DHCPServers  []netip.Addr   // where DHCP of its hosts is relayed to
+	RA           bool           // advertise the gateway to IPv6 hosts; false where it has no IPv6 address
 }
 
 // BPDUPolicy is what a port does with spanning tree.

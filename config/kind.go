@@ -16,6 +16,7 @@ type kind struct {
 	list   bool   // an array: parse is asked about each element
 	single bool   // of a list: one element may stand without brackets
 	want   string // what to write, after "write "
+	json   object // it in JSON Schema; of a list: an element
 	parse  func(raw any) (any, error)
 }
 
@@ -26,7 +27,7 @@ func fault(wrong, want string) error { return errors.New(wrong + ": write " + wa
 func integer(lo, hi int64) kind {
 	limits := fmt.Sprintf("%d..%d", lo, hi)
 	want := "a whole number, " + limits
-	return kind{limits: limits, want: want, parse: func(raw any) (any, error) {
+	return kind{limits: limits, want: want, json: object{"type": "integer", "minimum": lo, "maximum": hi}, parse: func(raw any) (any, error) {
 		n, ok := raw.(int64)
 		switch {
 		case !ok:
@@ -40,7 +41,7 @@ func integer(lo, hi int64) kind {
 
 // boolean accepts true and false.
 func boolean() kind {
-	return kind{want: "true or false", parse: func(raw any) (any, error) {
+	return kind{want: "true or false", json: object{"type": "boolean"}, parse: func(raw any) (any, error) {
 		b, ok := raw.(bool)
 		if !ok {
 			return nil, fault("is "+typeOf(raw), "true or false, without quotes")
@@ -52,7 +53,7 @@ func boolean() kind {
 // text accepts strings that check accepts. A check may return a value of
 // another type: an address, a duration.
 func text[T any](want string, check func(string) (T, error)) kind {
-	return kind{want: want, parse: func(raw any) (any, error) {
+	return kind{want: want, json: object{"type": "string"}, parse: func(raw any) (any, error) {
 		s, ok := raw.(string)
 		if !ok {
 			return nil, fault("is "+typeOf(raw), want)
@@ -80,7 +81,7 @@ func choice(words ...string) kind {
 		}
 		return "", fault("is not one of its values", want)
 	})
-	k.limits = want
+	k.limits, k.json = want, object{"enum": words}
 	return k
 }
 

@@ -42,6 +42,7 @@ flood = ["192.0.2.2", "192.0.2.3"]
 #mac_limit = 65536
 #allowed_vteps = ["192.0.2.0/24"]
 #suppress_arp = false
+#clamp_mss = false
 #vrf = "red"
 #gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
 #dhcp_servers = ["10.9.9.9"]

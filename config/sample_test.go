@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files of this package and docs/vxgw.toml")
+var update = flag.Bool("update", false, "write the golden files of this package and those in docs")
 
 // uncommented takes the # off every key and header that is commented out; that
 // of prose has a space behind it.

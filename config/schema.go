@@ -104,6 +104,7 @@ var vniTable = &table{name: "vni", array: true, doc: "A bridge domain: a VLAN on
 	{name: "mac_limit", kind: integer(1, maxMACs), def: int64(65536), doc: "MAC addresses of this VNI"},
 	{name: "allowed_vteps", kind: listOf(text(wantPrefix, sourcePrefix)), doc: "who may send to this VNI; default: `flood` where it is set and there is no `group`, else anyone"},
 	{name: "suppress_arp", kind: boolean(), def: false, doc: "answer ARP and ND for known neighbours instead of flooding"},
+	{name: "clamp_mss", kind: boolean(), def: false, doc: "lower the MSS that hosts announce when they open TCP connections to what the path to the VTEP carries"},
 	{name: "vrf", kind: text("the name of a [[vrf]]", label(1)), doc: "with `gateway`: route this VNI, in this [[vrf]]"},
 	{name: "gateway", kind: listOf(text(wantGateway, gatewayPrefix)), doc: "addresses of the gateway in this VNI, with the length of their subnets"},
 	{name: "dhcp_servers", kind: listOf(text(wantServer, serverAddress)), doc: "DHCP of the hosts is relayed to these, by the routes of `vrf`, and flooded no more"},

@@ -294,7 +294,8 @@ func portRange(s string) (PortRange, error) {
 
 // dscp accepts "inherit" or a number.
 func dscp() kind {
-	return kind{limits: `"inherit" or 0..63`, want: wantDSCP, parse: func(raw any) (any, error) {
+	schema := object{"anyOf": []object{{"const": "inherit"}, {"type": "integer", "minimum": 0, "maximum": 63}}}
+	return kind{limits: `"inherit" or 0..63`, want: wantDSCP, json: schema, parse: func(raw any) (any, error) {
 		if n, ok := raw.(int64); ok {
 			if n < 0 || n > 63 {
 				return nil, fault("is out of range", wantDSCP)

@@ -20,8 +20,9 @@ func (b *builder) readVNIs(sections []section) {
 			Ageing:      get[time.Duration](s, "ageing"),
 			MACLimit:    int(get[int64](s, "mac_limit")),
 			SuppressARP: get[bool](s, "suppress_arp"),
+			ClampMSS:    get[bool](s, "clamp_mss"),
 		}
-		v.AllowedVTEPs, v.AllowedWritten = b.allowed(s, &v), s.has("allowed_vteps")
+		v.AllowedVTEPs, v.AllowedOnly = b.allowed(s, &v), s.has("allowed_vteps")
 		b.indexVNI(s, v, i)
 		b.readIRB(s, &v)
 		b.cfg.VNIs = append(b.cfg.VNIs, v)

@@ -135,6 +135,9 @@ func (c *carrier) toVTEPs(to []forward.VTEPID, b *frame.Buffer, d fdb.Domain) {
 	}
 	b.Offload = frame.Offload{}
 	f, vni := b.Bytes(), c.tx.snap.Domains[d].VNI
+	if c.tx.snap.Domains[d].ClampMSS {
+		ip.ClampMSS(f, c.tx.snap.Narrowest(to))
+	}
 	payload := b.Prepend(vxlanHeader)
 	vxlan.Put(payload, vni)
 	c.address(to, d, f, payload, nil)

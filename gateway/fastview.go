@@ -32,7 +32,7 @@ func fastView(s *forward.Snapshot, of func(index int) reach) *xdp.View {
 		is := &s.Domains[d]
 		v.Domains[d] = xdp.Domain{
 			Live: true, VNI: is.VNI, Gateway: is.Gateway, Ageing: s.FDB.Ageing(d),
-			Hears: is.Suppress || is.IRB != nil, Routed: is.IRB != nil,
+			Hears: is.Suppress || is.IRB != nil, Routed: is.IRB != nil, Clamps: is.ClampMSS,
 		}
 		if is.IRB != nil {
 			v.Domains[d].VRF = uint16(is.IRB.VRF)

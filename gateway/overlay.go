@@ -209,11 +209,14 @@ func (w *overlayWorker) endRun() {
 func (w *overlayWorker) carryOut(v forward.Verdict, p *underlay.Packet, f frame.Frame, from forward.VTEPID) {
 	switch v.Kind {
 	case forward.ToPort:
-		w.toPort(v.Port, f, w.undone(p, f, w.snap.Ports[v.Port].MTU))
+		o := w.undone(p, f, w.snap.Ports[v.Port].MTU)
+		w.clamp(v.Domain, f, o, from)
+		w.toPort(v.Port, f, o)
 	case forward.Flood:
-		w.flood(v, p, f)
+		w.flood(v, p, f, from)
 	case forward.ToRouter:
 		b := w.inner(p, f)
+		w.clamp(v.Domain, f, b.Offload, from)
 		w.routing.packet(&b, v.Domain, forward.VTEPHop(from))
 	case forward.Local:
 		b := w.inner(p, f)
@@ -233,7 +236,15 @@ func (w *overlayWorker) inner(p *underlay.Packet, f frame.Frame) frame.Buffer {
 	}
 }
 
-func (w *overlayWorker) flood(v forward.Verdict, p *underlay.Packet, f frame.Frame) {
+// clamp lowers the MSS that a host behind a VTEP announces: what is sent back to it
+// goes by the path to that VTEP. A super-frame opens no connection.
+func (w *overlayWorker) clamp(d fdb.Domain, f frame.Frame, o frame.Offload, from forward.VTEPID) {
+	if w.snap.Domains[d].ClampMSS && from != forward.NoVTEPID && o.GSO == frame.GSONone {
+		ip.ClampMSS(f, w.snap.VTEPs[from].MaxFrame)
+	}
+}
+
+func (w *overlayWorker) flood(v forward.Verdict, p *underlay.Packet, f frame.Frame, from forward.VTEPID) {
 	d := &w.snap.Domains[v.Domain]
 	bpdu := f.Dst().IsBPDU()
 	mtu := 0
@@ -243,6 +254,7 @@ func (w *overlayWorker) flood(v forward.Verdict, p *underlay.Packet, f frame.Fra
 		}
 	}
 	o := w.undone(p, f, mtu)
+	w.clamp(v.Domain, f, o, from)
 	for _, out := range d.Ports {
 		if w.snap.Blocks(forward.NoPortID, out, bpdu) == forward.None {
 			w.toPort(out, f, o)

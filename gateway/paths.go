@@ -211,7 +211,7 @@ func narrowPaths(s *forward.Snapshot) map[narrow]string {
 func (n narrow) warn(g *Gateway, port string) {
 	need := n.mtu + frame.HeaderLen + overhead(n.vtep)
 	g.log.Warn("the path to a VTEP carries less than an access port may send: longer frames are dropped as too_big",
-		"vtep", n.vtep, "carries", n.carries, "port", port, "port_mtu", n.mtu, "mend", fmt.Sprintf("raise the underlay MTU to %d, or lower the hosts' to %d", need, n.carries))
+		"vtep", n.vtep, "carries", n.carries, "port", port, "port_mtu", n.mtu, "mend", fmt.Sprintf("raise the underlay MTU to %d, or lower the hosts' to %d; clamp_mss = true in the [[vni]] does so for TCP", need, n.carries))
 }
 
 func widestPort(s *forward.Snapshot, d *forward.Domain) *forward.Port {

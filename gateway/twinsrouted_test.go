@@ -29,7 +29,12 @@ var twinHosts = []struct {
 // newRoutedTwins makes twins that know the hosts, and tell the programs what they route.
 func newRoutedTwins(t testing.TB, by way, n twinNet, underlay string) *twins {
 	t.Helper()
-	w := newTwinTopology(t, by, n, underlay)
+	return newRoutedTwinsOf(t, by, n, n.config(underlay))
+}
+
+func newRoutedTwinsOf(t testing.TB, by way, n twinNet, text string) *twins {
+	t.Helper()
+	w := newTwinTopologyOf(t, by, n, text)
 	for _, h := range twinHosts {
 		w.tables.Hosts().SetStatic(w.tables.Snapshot().VNIs[h.vni], netip.MustParseAddr(h.addr), h.mac, clockStart)
 	}

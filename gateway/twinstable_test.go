@@ -164,7 +164,12 @@ port = "acc1"
 // newTwinTopology makes twins that know who is where.
 func newTwinTopology(t testing.TB, by way, n twinNet, underlay string) *twins {
 	t.Helper()
-	w := newTwins(t, by, n.config(underlay), 9000)
+	return newTwinTopologyOf(t, by, n, n.config(underlay))
+}
+
+func newTwinTopologyOf(t testing.TB, by way, n twinNet, text string) *twins {
+	t.Helper()
+	w := newTwins(t, by, text, 9000)
 	w.setPort(w.port("down"), tables.PortState{Dev: twinPort{w: w, id: w.port("down")}, MTU: 1500, Index: w.links[w.port("down")]})
 	w.setPort(w.port("shut"), tables.PortState{Dev: twinPort{w: w, id: w.port("shut")}, Shut: true, MTU: 1500, Index: w.links[w.port("shut")]})
 	narrow, _ := w.tables.VTEP(netip.MustParseAddr(n.c))
@@ -649,6 +654,64 @@ func TestTwinsSpreadFlows(t *testing.T) {
 				if len(sent) != 2 || sent[nextHop] < flows/8 || sent[otherHop] < flows/8 {
 					t.Errorf("flows by next hop: %v", sent)
 				}
+			})
+		}
+	}
+}
+
+// What may open a TCP connection goes up where its MSS may have to be lowered, at either
+// end of a routed way, and nothing else does.
+func TestTwinsClampMSS(t *testing.T) {
+	text := twinNet4.config("")
+	for _, vni := range []string{"1000", "8000"} {
+		text = strings.Replace(text, "id = "+vni+"\n", "id = "+vni+"\nclamp_mss = true\n", 1)
+	}
+	open := func(dst, src frame.MAC, from, to netip.AddrPort, flags ip.TCPFlags) []byte {
+		return packet.Open(dst, src, from, to, flags, 1460)
+	}
+	for _, by := range []way{byXDP, byXDPPieces, byTCX} {
+		w := newRoutedTwinsOf(t, by, twinNet4, text)
+		a := outer{from: twinNet4.a}
+		to := "to " + twinNet4.a
+		addr := netip.MustParseAddrPort
+		h7, h2, rb := addr("10.7.0.10:1000"), addr("10.8.0.10:2000"), addr("10.8.0.20:2000")
+		for _, c := range []twinCase{
+			{"SYN", "acc1", open(twinRA, twinH1, from4, to4, ip.SYN), "up"},
+			{"SYN and ACK", "acc1", open(twinRA, twinH1, from4, to4, ip.SYN|ip.ACK), "up"},
+			{"SYN over IPv6", "acc1", open(twinRA, twinH1, from6, to6, ip.SYN), "up"},
+			{"SYN to another port", "acc1", open(twinH2, twinH1, from4, to4, ip.SYN), "up"},
+			{"SYN from a VTEP", "", w.fromVTEP(a, 1000, open(twinH1, twinRA, to4, from4, ip.SYN|ip.ACK)), "up"},
+			{"SYN over IPv6 from a VTEP", "", w.fromVTEP(a, 1000, open(twinH1, twinRA, to6, from6, ip.SYN)), "up"},
+			{"no TCP header", "acc1", data4(twinRA, twinH1, 0)[:34+8], to},
+			{"half a TCP header", "acc1", with(data4(twinRA, twinH1, 0), 23, ip.ProtoTCP), "up"},
+			{"TCP with IPv4 options", "acc1", with(packet.Segment(twinRA, twinH1, from4, to4, 1, make([]byte, 100)), 14, 0x46), "up"},
+			{"IPv6 extension headers", "acc1", with(data6(twinRA, twinH1, 100), 20, 0), "up"},
+
+			{"ACK", "acc1", packet.Segment(twinRA, twinH1, from4, to4, 1, nil), to},
+			{"data", "acc1", packet.Segment(twinRA, twinH1, from4, to4, 1, make([]byte, 1000)), to},
+			{"data over IPv6", "acc1", packet.Segment(twinRA, twinH1, from6, to6, 1, make([]byte, 1000)), to},
+			{"data from a VTEP", "", w.fromVTEP(a, 1000, packet.Segment(twinH1, twinRA, to4, from4, 1, make([]byte, 1000))), "to acc1"},
+			{"UDP", "acc1", data4(twinRA, twinH1, 0), to},
+			{"UDP over IPv6", "acc1", data6(twinRA, twinH1, 0), to},
+			{"SYN into a VNI that clamps", "irb", open(twinGate, twinH7, h7, rb, ip.SYN), "up"},
+			{"SYN out of a VNI that clamps", "irb2", open(twinGate, twinH2, h2, h7, ip.SYN), "up"},
+			{"data into a VNI that clamps", "irb", packet.Segment(twinGate, twinH7, h7, rb, 1, make([]byte, 100)), "routed " + to},
+			{"data out of a VNI that clamps", "irb2", packet.Segment(twinGate, twinH2, h2, h7, 1, make([]byte, 100)), "routed to irb"},
+			{"SYN in another VNI", "tunnel", open(twinRA, twinTunnel, from4, to4, ip.SYN), to},
+			{"SYN in another VNI from a VTEP", "", w.fromVTEP(a, 4000, open(twinTunnel, twinRA, to4, from4, ip.SYN)), "to tunnel"},
+		} {
+			t.Run(c.name+" by "+string(by), func(t *testing.T) {
+				w.t = t
+				switch {
+				case by == byTCX && strings.HasPrefix(c.want, "routed "):
+					c.want = w.atTCXRouted(c)
+				case by == byTCX:
+					c.want = w.atTCX(c)
+				}
+				if strings.Contains(c.name, "a VNI that clamps") {
+					w.teach(c)
+				}
+				w.meets(c)
 			})
 		}
 	}

@@ -66,7 +66,7 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
 		runCommand(), checkCommand(), reloadCommand(), unloadCommand(), showCommand(), explainCommand(),
-		sampleCommand(), demoCommand(), versionCommand(),
+		sampleCommand(), schemaCommand(), demoCommand(), versionCommand(),
 	)
 	return root
 }

@@ -88,6 +88,7 @@ type Domain struct {
 	Group    netip.Addr // the multicast group among Flood; the zero Addr: none
 	Learning bool       // learn MACs behind VTEPs
 	Suppress bool       // answer ARP and ND for neighbours that are known
+	ClampMSS bool       // lower the MSS of TCP connections to what the path to the VTEP carries
 	Anyone   bool       // any VTEP may send to this VNI
 	Allowed  AddrSet    // who may, unless Anyone
 	Gateway  frame.MAC  // ours; zero where nothing is routed
@@ -128,6 +129,17 @@ func (v *VTEP) HopFor(sport uint16) *underlay.Hop {
 	}
 	const golden = 0x9e3779b1
 	return v.More[uint32(sport)*golden>>16*uint32(len(v.More))>>16]
+}
+
+// Narrowest returns the longest inner frame, in bytes, that the paths to all of these
+// VTEPs carry; 0: not known of any.
+func (s *Snapshot) Narrowest(to []VTEPID) (longest int) {
+	for _, v := range to {
+		if n := s.VTEPs[v].MaxFrame; n > 0 && (longest == 0 || n < longest) {
+			longest = n
+		}
+	}
+	return longest
 }
 
 // IsGroup reports whether v is a multicast group.

@@ -180,6 +180,7 @@ func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
 		Flood:    a.flood(v),
 		Learning: v.Learning,
 		Suppress: v.SuppressARP,
+		ClampMSS: v.ClampMSS,
 		Anyone:   may == nil,
 		Allowed:  forward.NewAddrSet(may),
 		Gateway:  a.gatewayMAC(v),

@@ -389,7 +389,7 @@ func (a *applier) flood(v *config.VNI) (all []forward.VTEPID) {
 // allowed returns who may send to a VNI. A list that the configuration has is the whole
 // of it; else it is whom the VNI floods to and whom controllers name, nil for anyone.
 func (a *applier) allowed(v *config.VNI) []netip.Prefix {
-	if v.AllowedVTEPs == nil || v.AllowedWritten {
+	if v.AllowedVTEPs == nil || v.AllowedOnly {
 		return v.AllowedVTEPs
 	}
 	all := clone(v.AllowedVTEPs)

@@ -374,9 +374,9 @@ func TestNotUsed(t *testing.T) {
 }
 
 // Who may send to a VNI: a list that is written out is the whole of it.
-func TestAllowedWritten(t *testing.T) {
+func TestAllowedOnly(t *testing.T) {
 	cfg := sayConfig()
-	cfg.VNIs[0].AllowedWritten = true
+	cfg.VNIs[0].AllowedOnly = true
 	tb := tablesOf(t, cfg)
 	tb.mustSay(t, control.EVPN, some().vtep(1000, addrC))
 	tb.want(t, "vni 1000 floods to 192.0.2.34,192.0.2.50,192.0.2.51", "vni 1000 hears 192.0.2.51: false")
@@ -430,7 +430,7 @@ func TestMirrorOfSaid(t *testing.T) {
 	d.is(t, ra, true)
 	fenced := *cfg
 	fenced.VNIs = slices.Clone(cfg.VNIs)
-	fenced.VNIs[0].AllowedWritten = true
+	fenced.VNIs[0].AllowedOnly = true
 	if err := tb.Apply(&fenced); err != nil {
 		t.Fatal(err)
 	}
@@ -496,7 +496,7 @@ func TestSaidInAnyOrder(t *testing.T) {
 		func() *config.Config {
 			c := sayConfig()
 			c.MACs = []config.StaticMAC{{VNI: 1000, MAC: ra, VTEP: addrA}}
-			c.VNIs[0].AllowedWritten = true
+			c.VNIs[0].AllowedOnly = true
 			return c
 		},
 		func() *config.Config {

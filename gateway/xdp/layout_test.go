@@ -58,7 +58,7 @@ func TestLayout(t *testing.T) {
 		"LINK_ACCESS":      {linkAccess}, "LINK_UNDERLAY": {linkUnderlay},
 		"PORT_LIVE": {portLive}, "PORT_UP": {portUp}, "PORT_SHUT": {portShut}, "PORT_ISOLATED": {portIsolated},
 		"PORT_TARGET": {portTarget}, "PORT_VETH": {portVeth}, "PORT_FRAGS": {portFrags},
-		"DOMAIN_LIVE": {domainLive}, "DOMAIN_HEARS": {domainHears},
+		"DOMAIN_LIVE": {domainLive}, "DOMAIN_HEARS": {domainHears}, "DOMAIN_CLAMP": {domainClamp},
 		"VTEP_LIVE": {vtepLive}, "VTEP_HOP": {vtepHop}, "VTEP_READY": {vtepReady}, "VTEP_FRAGS": {vtepFrags},
 		"STATION_PINNED": {stationPinned >> 16}, "STATION_UNSURE": {stationUnsure >> 16},
 		"DIRECTIONS": {uint64(forward.NumDirections), uint64(len(Verdicts{}.Kinds))},

@@ -32,6 +32,7 @@ const (
 
 	domainLive  = 1
 	domainHears = 2
+	domainClamp = 4
 
 	vtepLive  = 1
 	vtepHop   = 2
@@ -117,6 +118,9 @@ func (p *Plane) putDomains(v *View, to []fastDomain, vnis []fastVniBucket) (all 
 		is := fastDomain{Gateway: d.Gateway.Uint64(), Vni: vniWord(d.VNI), Ageing: ageingTicks(d.Ageing), Vrf: noVRF, Flags: domainLive}
 		if d.Hears {
 			is.Flags |= domainHears
+		}
+		if d.Clamps {
+			is.Flags |= domainClamp
 		}
 		if d.Routed && int(d.VRF) < p.sizes.VRFs {
 			is.Vrf = d.VRF

@@ -46,6 +46,7 @@ type Domain struct {
 	Gateway frame.MAC
 	Ageing  uint32 // seconds; 0: never
 	Hears   bool   // ARP and ND are listened to
+	Clamps  bool   // the MSS of TCP connections may have to be lowered
 	Routed  bool
 	VRF     uint16
 }

@@ -70,6 +70,29 @@ INLINE int is_heard(__u16 type, const void *l3, const void *end)
 	return type == bpf_htons(ETH_P_IPV6) && (l3 + 7 > end || ((__u8 *)l3)[6] == IPPROTO_ICMPV6);
 }
 
+/* opens_tcp reports whether a frame may open a TCP connection. What cannot be told is
+ * none of the frames of one that is open already. */
+INLINE int opens_tcp(const struct frame *f, const void *l3, const void *end)
+{
+	const __u8 *b = l3;
+
+	if (f->type == bpf_htons(ETH_P_IP)) {
+		if (l3 + 20 > end)
+			return 1;
+		if (b[9] != IPPROTO_TCP)
+			return 0;
+		return b[0] != 0x45 || l3 + 34 > end || f->len < ETH_HLEN + 34 || b[33] & TCP_SYN;
+	}
+	if (f->type == bpf_htons(ETH_P_IPV6)) {
+		if (l3 + 40 > end)
+			return 1;
+		if (b[6] == IPPROTO_UDP || b[6] == IPPROTO_ICMPV6)
+			return 0;
+		return b[6] != IPPROTO_TCP || l3 + 54 > end || f->len < ETH_HLEN + 54 || b[53] & TCP_SYN;
+	}
+	return 0;
+}
+
 /* reach finds the way to a station of v's domain. in is the port that the frame came
  * in by, or NO_PORT. */
 INLINE int reach(struct verdict *v, __u32 half, __u64 mac, __u32 in, __u32 in_flags, __u32 len, __u32 now)
@@ -117,6 +140,8 @@ INLINE int sends(struct verdict *v, __u32 len)
 INLINE int to_station(struct verdict *v, __u32 half, const struct frame *f, const void *l3, const void *end, __u32 in, __u32 in_flags, __u32 now)
 {
 	if (v->domain->flags & DOMAIN_HEARS && is_heard(f->type, l3, end))
+		return UP;
+	if (v->domain->flags & DOMAIN_CLAMP && opens_tcp(f, l3, end))
 		return UP;
 	if (v->domain->gateway && f->dst == v->domain->gateway)
 		return route(v, half, f, l3, end, in, in_flags, now);

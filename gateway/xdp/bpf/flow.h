@@ -21,6 +21,8 @@ const volatile __u16 entropy_first = 0;
 const volatile __u8 dscp_inherit = 1;
 const volatile __u8 dscp_bits = 0; /* the DSCP field of the TOS byte, where it is not inherited */
 
+#define TCP_SYN 2 /* among the flags */
+
 struct flow {
 	__u16 sport;
 	__u8 tos;

@@ -61,6 +61,7 @@ struct domain {
 
 #define DOMAIN_LIVE 1
 #define DOMAIN_HEARS 2 /* ARP and ND are listened to */
+#define DOMAIN_CLAMP 4 /* TCP that opens a connection may have to be changed */
 
 /* A remote VTEP, and the headers of what goes to it but for lengths, checksum, ports
  * and VNI. They start with the Ethernet header. */

@@ -134,6 +134,8 @@ INLINE int route(struct verdict *v, __u32 half, const struct frame *f, const voi
 	v->domain = domain_of(half, v->domain_id);
 	if (!v->domain || !(v->domain->flags & DOMAIN_LIVE))
 		return UP;
+	if (v->domain->flags & DOMAIN_CLAMP && opens_tcp(f, l3, end))
+		return UP;
 	if (from != v->domain_id) {
 		in = NO_PORT;
 		in_flags = 0;

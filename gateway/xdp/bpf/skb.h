@@ -42,6 +42,7 @@ struct {
  * header is aligned. */
 #define READ (ETH_HLEN + 40 + 18)
 #define READ_IPV6 (ETH_HLEN + 40 + 8)
+#define READ_TCP (ETH_HLEN + 20 + 14)
 #define READ_LEAST (ETH_HLEN + 20 + 8)
 #define PAD 2
 
@@ -59,6 +60,9 @@ INLINE int read_frame(struct copy *to, struct frame *f, struct __sk_buff *skb, _
 			return 0;
 	} else if (len >= READ_IPV6) {
 		if (bpf_skb_load_bytes(skb, off, to->b, READ_IPV6))
+			return 0;
+	} else if (len >= READ_TCP) {
+		if (bpf_skb_load_bytes(skb, off, to->b, READ_TCP))
 			return 0;
 	} else if (len < READ_LEAST || bpf_skb_load_bytes(skb, off, to->b, READ_LEAST)) {
 		return 0;
