@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"vxgw/gateway/control"
 )
@@ -12,6 +13,10 @@ import (
 // maxWords is the size of the largest request of an origin, in bytes: 100,000 MACs take
 // nine million.
 const maxWords = 16 << 20
+
+// wordsTime is how long a request of an origin may take: one of a hundred thousand MACs
+// takes a second, and longer where the gateway has better things to do.
+const wordsTime = time.Minute
 
 // OriginKeeper is a gateway that controllers speak to. Its methods may be called from any
 // goroutine.
@@ -65,6 +70,12 @@ func getOrigin(w http.ResponseWriter, r *http.Request, keeper OriginKeeper, o co
 
 // tellOrigin does what an origin says.
 func tellOrigin(w http.ResponseWriter, r *http.Request, keeper OriginKeeper, o control.Origin) {
+	within := http.NewResponseController(w)
+	end := time.Now().Add(wordsTime)
+	if err := errors.Join(within.SetReadDeadline(end), within.SetWriteDeadline(end)); err != nil {
+		refuseOrigin(w, err)
+		return
+	}
 	req := control.Request{Origin: o, May: precondition(r)}
 	body, err := http.MaxBytesReader(w, r.Body, maxWords), error(nil)
 	if r.Method == http.MethodPut {

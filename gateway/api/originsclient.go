@@ -13,12 +13,17 @@ import (
 // Origin speaks to a gateway as one controller. It is for one goroutine at a time.
 type Origin struct {
 	c    *Client
+	http http.Client
 	name string
 	tag  string // of what was last read or said; "": none
 }
 
 // Origin returns who speaks as the origin of a name.
-func (c *Client) Origin(name string) *Origin { return &Origin{c: c, name: name} }
+func (c *Client) Origin(name string) *Origin {
+	t := c.http.Transport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout, t.DisableKeepAlives = wordsTime, true
+	return &Origin{c: c, http: http.Client{Transport: t}, name: name}
+}
 
 // ErrChanged is wrapped by the error of a request that another writer of the same origin
 // has forestalled. Get says what there is now.
@@ -71,7 +76,7 @@ func (o *Origin) ask(ctx context.Context, method string, body []byte, answer any
 	if o.tag != "" && method != http.MethodGet {
 		req.Header.Set("If-Match", o.tag)
 	}
-	resp, err := o.c.http.Do(req)
+	resp, err := o.http.Do(req)
 	if err != nil {
 		return o.c.unreachable(err)
 	}

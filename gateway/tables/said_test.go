@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -621,4 +622,28 @@ func TestSaidInAnyOrder(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A hundred thousand MACs are said at once, and taken back at once.
+func TestSayMany(t *testing.T) {
+	const many = 100_000
+	cfg := sayConfig()
+	cfg.Datapath.MACLimit, cfg.VNIs[0].MACLimit = many, many
+	tb := tablesOf(t, cfg)
+	w := some()
+	for i := range many {
+		w.mac(1000, frame.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}, control.MAC{VTEP: []netip.Addr{addrA, addrB, addrC}[i%3]})
+	}
+	begun := time.Now()
+	tb.mustSay(t, control.EVPN, w)
+	t.Logf("said in %v", time.Since(begun))
+	if n := tb.FDB().Len(); n != many {
+		t.Errorf("%d entries, want %d", n, many)
+	}
+	begun = time.Now()
+	tb.mustSay(t, control.EVPN, some())
+	t.Logf("taken back in %v", time.Since(begun))
+	if n := tb.FDB().Len(); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
 }
