@@ -95,6 +95,7 @@ func (b *builder) readUnderlay(s section) {
 	u.DF = get[bool](s, "df")
 	u.SourcePorts = get[PortRange](s, "source_ports")
 	u.Strict = get[string](s, "reserved_bits") == "strict"
+	u.ProbePMTU = get[bool](s, "pmtu_probe")
 	u.Bypass = get[bool](s, "bypass")
 
 	// RFC 7348 section 4: zero on IPv4 is usual. RFC 8200 section 8.1: IPv6

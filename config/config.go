@@ -47,6 +47,7 @@ type Underlay struct {
 	ZeroChecksum6 bool // IPv6: udp_checksum = false was written out, so zero is sent and accepted (RFC 6935)
 	SourcePorts   PortRange
 	Strict        bool // reserved_bits = "strict"
+	ProbePMTU     bool // find out by probes what paths to VTEPs carry
 	Bypass        bool // send and receive past the host's IP stack where that can be done
 }
 

@@ -147,6 +147,7 @@ func settings(c *Config) []setting {
 		{underlayTable, "udp_checksum", [2]bool{u.Checksum, u.ZeroChecksum6}},
 		{underlayTable, "source_ports", u.SourcePorts},
 		{underlayTable, "reserved_bits", u.Strict},
+		{underlayTable, "pmtu_probe", u.ProbePMTU},
 		{underlayTable, "bypass", u.Bypass},
 		{datapathTable, "mode", c.Datapath.Mode},
 		{datapathTable, "workers", c.Datapath.Workers},

@@ -97,7 +97,7 @@ func TestParseDefaults(t *testing.T) {
 	want := &Config{
 		File: "f", Name: "gw", MAC: gatewayMAC("gw"),
 		Underlay: Underlay{Address: netip.MustParseAddr("192.0.2.1"), Port: 4789, TTL: 64, DSCP: DSCP{Inherit: true}, DF: true,
-			SourcePorts: PortRange{49152, 65535}, Bypass: true},
+			SourcePorts: PortRange{49152, 65535}, ProbePMTU: true, Bypass: true},
 		Datapath: Datapath{Mode: ModeAuto, MACLimit: 1048576},
 		VNIs: []VNI{{ID: 10010, VLAN: 10, Flood: addrs("192.0.2.2"), Learning: true, Ageing: 300 * time.Second,
 			MACLimit: 65536, AllowedVTEPs: prefixes("192.0.2.2/32")}},
@@ -127,6 +127,7 @@ df = false
 udp_checksum = false
 source_ports = "1024-2047"
 reserved_bits = "strict"
+pmtu_probe = false
 [datapath]
 mode = "raw"
 workers = 3
@@ -142,6 +143,7 @@ ageing = "0s"
 mac_limit = 7
 allowed_vteps = ["2001:db8::/64", "2001:db8:1::9"]
 suppress_arp = true
+clamp_mss = true
 vrf = "red"
 gateway = ["10.1.1.1/24", "2001:db8:1::1/64"]
 gateway_mac = "00:00:5e:00:01:01"
@@ -193,7 +195,7 @@ format = "journald"
 		Datapath: Datapath{Mode: ModeRaw, Workers: 3, MACLimit: 5000},
 		VNIs: []VNI{
 			{ID: 10010, VLAN: 10, Name: "web", Flood: addrs("2001:db8::2", "2001:db8::3"), Group: netip.MustParseAddr("ff0e::1"), MACLimit: 7,
-				AllowedVTEPs: prefixes("2001:db8::/64", "2001:db8:1::9/128"), AllowedOnly: true, SuppressARP: true, VRF: "red",
+				AllowedVTEPs: prefixes("2001:db8::/64", "2001:db8:1::9/128"), AllowedOnly: true, SuppressARP: true, ClampMSS: true, VRF: "red",
 				Gateway: prefixes("10.1.1.1/24", "2001:db8:1::1/64"), RA: true, GatewayMAC: mac("00:00:5e:00:01:01")},
 			{ID: 16777215, Learning: true, Ageing: 5 * time.Minute, MACLimit: 65536, VRF: "red", Gateway: prefixes("10.1.2.1/31"), GatewayMAC: gatewayMAC("edge-1")},
 		},

@@ -24,6 +24,7 @@ address = "192.0.2.1"
 #udp_checksum = false
 #source_ports = "49152-65535"
 #reserved_bits = "ignore"
+#pmtu_probe = true
 #bypass = true
 
 [datapath]

@@ -84,6 +84,7 @@ var underlayTable = &table{name: "underlay", doc: "The IP network between the VT
 	{name: "udp_checksum", kind: boolean(), restart: true, doc: "outer UDP checksum; default: false on IPv4, true on IPv6, where false also accepts zero"},
 	{name: "source_ports", kind: text(wantPorts, portRange), def: "49152-65535", restart: true, doc: "outer source ports, one for each flow"},
 	{name: "reserved_bits", kind: choice("ignore", "strict"), def: "ignore", restart: true, doc: "\"strict\": drop VXLAN headers with reserved bits set"},
+	{name: "pmtu_probe", kind: boolean(), def: true, restart: true, doc: "find out by ICMP echo how much the path to each VTEP carries (RFC 8899), where no router says so"},
 	{name: "bypass", kind: boolean(), def: true, restart: true, doc: "VXLAN packets go past the host's IP stack and its firewall where they can, which is faster; false: never"},
 }}
 

@@ -92,6 +92,10 @@ type Edges struct {
 	// it cannot have any; nil: it has none.
 	PinDir func(name string) (string, error)
 
+	// OpenEcho makes a socket that asks other hosts from an address; nil: none are
+	// asked.
+	OpenEcho func(own netip.Addr) (Echo, error)
+
 	// PortTaken reports whether an error of OpenUnderlay means that somebody
 	// else has the UDP port.
 	PortTaken func(error) bool

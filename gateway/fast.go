@@ -39,6 +39,7 @@ type fast struct {
 	told      map[int]bool      // the interfaces that the programs redirect to
 	published *forward.Snapshot // the last one that the programs were given
 	full      bool              // it was told of that the tables are full
+	crowded   string            // what there is no room for, as it was told of
 	unsettled bool              // there is news of interfaces
 	again     time.Time         // every interface is looked at
 	seen      uint64            // frames at the last look

@@ -18,10 +18,13 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 	if err != nil {
 		l.why = cannot(err, l.link.Name)
 		l.trial.notBefore = now.Add(pauseAtFirst)
-		f.gw.trouble.once("xdp "+l.link.Name, "no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why)
+		if l.refused != l.why { // it is tried again and again
+			l.refused = l.why
+			f.gw.log.Warn("no XDP at an interface: its frames are carried by the workers, which is slower", "interface", l.link.Name, "reason", l.why)
+		}
 		return false
 	}
-	l.at, l.frags, l.why = at, frags, ""
+	l.at, l.frags, l.why, l.refused = at, frags, "", ""
 	l.trial.last = f.plane.Load(l.link.Index)
 	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
 	f.adviseRSS(l)

@@ -42,6 +42,9 @@ func (f *fast) describe(index int) (mode, how string) {
 			how += ": its peer needs GRO (ethtool -K PEER gro on)"
 		}
 	}
+	if f.heard(index) {
+		how += "; whoever captures packets there does not see what XDP takes"
+	}
 	return "xdp", how
 }
 

@@ -29,10 +29,11 @@ func (w *fastWant) mac() frame.MAC {
 // fastLink is an interface that the fast path may decide about, and what came of it.
 type fastLink struct {
 	fastWant
-	at    *xdp.Attachment // nil: no program is there
-	frags bool
-	why   string // no program is there, in words; "" where one is
-	trial trial
+	at      *xdp.Attachment // nil: no program is there
+	frags   bool
+	why     string // no program is there, in words; "" where one is
+	refused string // why one could not be put there when it was tried; "": it could
+	trial   trial
 }
 
 // want tells of the interfaces that there are. What is gone, or is another one now, is

@@ -13,19 +13,21 @@ func (f *fast) targets() map[int]bool {
 	t := make(map[int]bool)
 	for index, l := range f.links {
 		x := l.link.XDP
-		heard := f.gw.edges.IsHeard != nil && f.gw.edges.IsHeard(index)
 		can := l.at != nil
 		if l.link.Driver == "veth" { // it is its peer that has to be ready
 			can = x.Target
 		} else if x.Known {
 			can = can && x.Target
 		}
-		if can && !l.link.Shaped && !heard && l.link.AdminUp && l.link.Carrier {
+		if can && !l.link.Shaped && !f.heard(index) && l.link.AdminUp && l.link.Carrier {
 			t[index] = true
 		}
 	}
 	return t
 }
+
+// heard reports whether somebody captures packets at an interface.
+func (f *fast) heard(index int) bool { return f.gw.edges.IsHeard != nil && f.gw.edges.IsHeard(index) }
 
 // publish gives the programs what the gateway knows.
 func (f *fast) publish() {
@@ -42,6 +44,11 @@ func (f *fast) publish() {
 		f.plane.Reroute()
 	}
 	f.published = s
+	if what := f.plane.Crowded(v); what != "" && f.crowded == "" {
+		f.crowded = what
+		f.gw.log.Warn("the fast path has no room for all there is: frames to and from the others are carried by the workers, which is slower",
+			"not_there", what, "mend", "start the gateway anew: it makes room for twice what the configuration has")
+	}
 	if err := f.plane.Publish(v); err != nil {
 		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err)
 	}

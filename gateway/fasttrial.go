@@ -77,6 +77,7 @@ func fit(l path.Link) (v xdp.Variant, frags bool, why string) {
 const (
 	localSenders = "senders on this machine use it, who leave checksums and segments undone"
 	littleComes  = "little comes in that XDP would be faster for"
+	captured     = "somebody captures packets there, who would not see what XDP takes"
 )
 
 // tried says why there is to be no program at a veth for now. What comes from a sender
@@ -87,9 +88,14 @@ func (f *fast) tried(l *fastLink, now time.Time) string {
 	is, t := f.plane.Load(l.link.Index), &l.trial
 	was := t.last
 	t.last = is
+	if f.heard(l.link.Index) {
+		return captured
+	}
 	if l.at == nil {
 		frames, undone := is.Buffers-was.Buffers, is.Undone-was.Undone
 		switch {
+		case now.Before(t.notBefore) && l.refused != "":
+			return l.refused
 		case now.Before(t.notBefore), undone*8 > frames:
 			return localSenders
 		case frames < someFrames:

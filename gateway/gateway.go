@@ -32,6 +32,7 @@ type Gateway struct {
 	paths         paths
 	pathMTUs      pathMTUs
 	origins       *origins
+	probes        probes
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
 	ipsec  atomic.Bool                   // the host has IPsec policies

@@ -12,6 +12,7 @@ import (
 	"vxgw/l2/port"
 	"vxgw/l2/port/raw"
 	"vxgw/l3/underlay"
+	"vxgw/l3/underlay/echo"
 	"vxgw/l3/underlay/path"
 	"vxgw/l3/underlay/udp"
 )
@@ -34,12 +35,21 @@ func Linux() (Edges, error) {
 		OpenUnderlay: openUnderlay,
 		OpenFast:     xdp.NewPlane,
 		PinDir:       xdp.PinDir,
+		OpenEcho:     openEcho,
 		PortTaken:    udp.IsPortTaken,
 		LookAround:   raw.LookAround,
 		IsHeard:      raw.IsHeard,
 		// From 1, because 0 says "never".
 		Clock: func() uint32 { return uint32(time.Since(start)/time.Second) + 1 },
 	}, nil
+}
+
+func openEcho(own netip.Addr) (Echo, error) {
+	s, err := echo.Open(own)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // tapped is a port with a Tap.

@@ -20,11 +20,121 @@ const (
 	maxPathMTUs = forward.MaxVTEPs
 )
 
-// pathMTUs is what routers on the way said that paths carry. The kernel keeps
-// no such record for packets that leave by raw sockets.
+// pathMTUs is what is known of what paths carry, and from whom. The kernel keeps no
+// record of what routers on the way say of packets that leave by raw sockets.
 type pathMTUs struct {
-	mu   sync.Mutex // guards said
-	said map[netip.Addr]pathMTU
+	mu    sync.Mutex // guards what follows
+	said  map[netip.Addr]pathMTU
+	known map[netip.Addr]*knownPath // of VTEPs that there is a route to
+}
+
+// knownPath is what is known of one path, in bytes of IP packet.
+type knownPath struct {
+	route  int    // what its route says
+	found  int    // what probes have found; 0: nothing yet
+	state  string // of the probes; "": there are none
+	is     int    // what is gone by
+	shrunk uint64 // how often that became less
+}
+
+// follow notes what the route to a says, and returns what is to be gone by. A path that
+// becomes narrower is counted.
+func (p *pathMTUs) follow(a netip.Addr, route int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := p.known[a]
+	if k == nil {
+		if p.known == nil {
+			p.known = make(map[netip.Addr]*knownPath)
+		}
+		k = &knownPath{}
+		p.known[a] = k
+	}
+	k.route = route
+	is, _ := p.least(a, k)
+	if k.is > 0 && is > 0 && is < k.is {
+		k.shrunk++
+	}
+	k.is = is
+	return is
+}
+
+// least returns what a path carries by all that is known, and who says so. It needs mu.
+func (p *pathMTUs) least(a netip.Addr, k *knownPath) (mtu int, by string) {
+	mtu, by = k.route, byRoute
+	if was, ok := p.said[a]; ok && (mtu == 0 || was.mtu < mtu) {
+		mtu, by = was.mtu, byRouter
+	}
+	if k.found > 0 && k.found < mtu {
+		mtu, by = k.found, byProbe
+	}
+	return mtu, by
+}
+
+// Who says what a path carries, in api.VTEPRow.
+const (
+	byRoute  = "route"
+	byRouter = "router"
+	byProbe  = "probe"
+)
+
+// bounds returns what paths carry by their routes and by what routers said: as much as
+// can be found by probes.
+func (p *pathMTUs) bounds() map[netip.Addr]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bounds := make(map[netip.Addr]int, len(p.known))
+	for a, k := range p.known {
+		bound := k.route
+		if was, ok := p.said[a]; ok && was.mtu < bound {
+			bound = was.mtu
+		}
+		bounds[a] = bound
+	}
+	return bounds
+}
+
+// probed notes how far probes are, and returns what they had found before.
+func (p *pathMTUs) probed(a netip.Addr, state string) (found int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := p.known[a]
+	if k == nil {
+		return 0
+	}
+	k.state = state
+	return k.found
+}
+
+// find notes what probes have found.
+func (p *pathMTUs) find(a netip.Addr, mtu int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k := p.known[a]; k != nil {
+		k.found = mtu
+	}
+}
+
+// keep forgets all paths but those to these VTEPs.
+func (p *pathMTUs) keep(vteps map[netip.Addr]bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for a := range p.known {
+		if !vteps[a] {
+			delete(p.known, a)
+		}
+	}
+}
+
+// of returns what is known of the path to a, and who says what is gone by.
+func (p *pathMTUs) of(a netip.Addr) (k knownPath, by string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if is := p.known[a]; is != nil {
+		k = *is
+		_, by = p.least(a, is)
+	}
+	return k, by
 }
 
 type pathMTU struct {

@@ -100,10 +100,12 @@ func (g *Gateway) refreshPaths(w pathWork) {
 	s := g.tables.Snapshot()
 	found := make(map[forward.VTEPID]tables.Path)
 	inUse := make(neighbours)
+	reached := make(map[netip.Addr]bool)
 	var lost []netip.Addr
 	var why error
 	for i := range s.VTEPs {
 		v := &s.VTEPs[i]
+		reached[v.Addr] = true
 		if !v.Addr.IsValid() || w == freshPaths && v.MaxFrame != 0 && !g.isNarrowed(v) {
 			continue
 		}
@@ -112,8 +114,9 @@ func (g *Gateway) refreshPaths(w pathWork) {
 			is.MaxFrame = g.groupFits(v.Addr)
 		} else if p, err := g.edges.Host.Path(v.Addr, g.config().Underlay.Address); err != nil {
 			lost, why = append(lost, v.Addr), err
+			delete(reached, v.Addr)
 		} else {
-			is.MaxFrame = g.frameFits(v.Addr, p.MTU)
+			is.MaxFrame = longestFrame(v.Addr, g.pathMTUs.follow(v.Addr, p.MTU))
 			is.Via, is.More = g.hopsFor(s, v.Addr, p, inUse)
 		}
 		if is.MaxFrame != v.MaxFrame || !sameHop(is.Via, v.Via) || !slices.EqualFunc(is.More, v.More, sameHop) {
@@ -123,6 +126,7 @@ func (g *Gateway) refreshPaths(w pathWork) {
 	if g.up.open.Load() {
 		g.tellLost(lost, why)
 	}
+	g.pathMTUs.keep(reached)
 	if len(found) > 0 {
 		g.tables.SetPaths(found)
 	}
@@ -130,10 +134,10 @@ func (g *Gateway) refreshPaths(w pathWork) {
 	g.warnNarrow()
 }
 
-// frameFits returns the longest inner frame, in bytes, for a path to a whose
-// route carries IP packets of mtu bytes; 0 when that is not known.
-func (g *Gateway) frameFits(a netip.Addr, mtu int) int {
-	if mtu = g.pathMTUs.limit(a, mtu); mtu <= 0 {
+// longestFrame returns the longest inner frame, in bytes, for a path to a that carries
+// IP packets of mtu bytes; 0 when that is not known.
+func longestFrame(a netip.Addr, mtu int) int {
+	if mtu <= 0 {
 		return 0
 	}
 	return max(mtu-overhead(a), frame.HeaderLen)

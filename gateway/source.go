@@ -132,6 +132,8 @@ func (g *Gateway) VTEPs() []api.VTEPRow {
 		if o := g.tables.OriginOfVTEP(v.Addr); o != "" {
 			row.Origin = string(o)
 		}
+		path, by := g.pathMTUs.of(v.Addr)
+		row.PathMTU, row.PathMTUFrom, row.PathProbe, row.PathShrunk = path.is, by, path.state, path.shrunk
 		if g.tables.Static(v.Addr) {
 			row.Origin = "static"
 		}

@@ -31,6 +31,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	g.fast.begin()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { g.followPaths(ctx) })
+	tasks.Go(func() { g.probePaths(ctx) })
 	tasks.Go(func() { g.router.run(ctx) })
 	tasks.Go(func() { g.fast.run(ctx) })
 	defer tasks.Wait()

@@ -31,6 +31,8 @@ var (
 	vtepTxPacketsDesc = desc("vtep_tx_packets_total", "VXLAN packets sent to the remote VTEP.", "vtep")
 	vtepRxBytesDesc   = desc("vtep_rx_bytes_total", "Bytes of the inner frames from the remote VTEP.", "vtep")
 	vtepTxBytesDesc   = desc("vtep_tx_bytes_total", "Bytes of the inner frames sent to the remote VTEP.", "vtep")
+	vtepMTUDesc       = desc("vtep_path_mtu_bytes", "Longest outer IP packet that the path to the remote VTEP carries; absent if that is not known.", "vtep")
+	vtepShrunkDesc    = desc("vtep_path_mtu_shrunk_total", "How often the path to the remote VTEP came to carry less.", "vtep")
 	vtepSeenDesc      = desc("vtep_last_seen_timestamp_seconds", "When the remote VTEP was last heard, in seconds since 1970; absent if never.", "vtep")
 
 	originUpDesc      = desc("origin_up", "Whether a controller has shown a sign of life within its hold time: 1, or 0 when what it had said was forgotten.", "origin")
@@ -69,7 +71,7 @@ func (s *Server) registry() *prometheus.Registry {
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, suppressedDesc,
-		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepSeenDesc,
+		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepMTUDesc, vtepShrunkDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc,
 		originUpDesc, originLeftDesc, originEntriesDesc, originUnusedDesc, originSweptDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
@@ -146,6 +148,10 @@ func (m metrics) vtep(v VTEPRow) {
 	m.counter(vtepTxPacketsDesc, v.TxPackets, v.Address)
 	m.counter(vtepRxBytesDesc, v.RxBytes, v.Address)
 	m.counter(vtepTxBytesDesc, v.TxBytes, v.Address)
+	m.counter(vtepShrunkDesc, v.PathShrunk, v.Address)
+	if v.PathMTU > 0 {
+		m.gauge(vtepMTUDesc, float64(v.PathMTU), v.Address)
+	}
 	if v.LastSeen != nil {
 		m.gauge(vtepSeenDesc, float64(v.LastSeen.Unix()), v.Address)
 	}

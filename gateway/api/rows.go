@@ -62,6 +62,15 @@ type VTEPRow struct {
 	TxBytes   uint64     `json:"tx_bytes"`
 	LastSeen  *time.Time `json:"last_seen"` // null: never heard of
 	MTU       int        `json:"mtu,omitempty"`
+
+	// PathMTU is the longest outer IP packet, in bytes, that the path carries, and
+	// PathMTUFrom who says so: "route", "router" (by ICMP) or "probe". PathProbe is how
+	// far probes are: "trying", "asking", "searching", "complete", or "unknown" where
+	// the VTEP answers none. PathShrunk counts how often the path became narrower.
+	PathMTU     int    `json:"path_mtu,omitempty"`
+	PathMTUFrom string `json:"path_mtu_from,omitempty"`
+	PathProbe   string `json:"path_probe,omitempty"`
+	PathShrunk  uint64 `json:"path_mtu_shrunk,omitempty"`
 }
 
 // Origins. What was learned from traffic ages; what has another origin stays

@@ -43,7 +43,13 @@ var programNames = [2][3]string{
 
 // Program loads the XDP program for an interface. index binds it to that one, where the
 // variant asks for it.
+//
+// frags says that frames come in several pieces there. All programs of a Plane can take
+// such where the kernel has them: it lets a map of devices be used by programs that are
+// alike in this only (bpf_prog_map_compatible), and drivers that have no such frames do
+// not mind.
 func (p *Plane) Program(r Role, v Variant, index int, frags bool) (*ebpf.Program, error) {
+	frags = frags || p.pieces
 	return p.load(programNames[r][v], map[string]any{fastVarFrags: truth(frags)}, func(is *ebpf.ProgramSpec) {
 		if v != Plain {
 			is.Ifindex, is.Flags = uint32(index), is.Flags|devBoundOnly

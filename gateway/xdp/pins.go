@@ -47,7 +47,7 @@ func layoutID() string {
 // PinDir returns where the gateway with a name of its own in this network namespace
 // has its pins. The error says why there can be none.
 func PinDir(name string) (string, error) {
-	ns, err := netnsID()
+	ns, err := thisNetns()
 	if err != nil {
 		return "", err
 	}
@@ -55,8 +55,9 @@ func PinDir(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	ns.forgetOthers(home)
 	// The file system keeps names with a dot in them for itself.
-	return filepath.Join(home, ns+"-"+strings.ReplaceAll(name, ".", "_")), nil
+	return filepath.Join(home, ns.String()+"-"+strings.ReplaceAll(name, ".", "_")), nil
 }
 
 // pinHome returns the first place that can be pinned to.
@@ -82,13 +83,40 @@ func isBPFFS(dir string) bool {
 	return unix.Statfs(dir, &s) == nil && s.Type == unix.BPF_FS_MAGIC
 }
 
-// netnsID names the network namespace of this process.
-func netnsID() (string, error) {
+// netnsID names a network namespace. The number of its inode is another one's when it
+// is gone; its cookie no other one ever has, and that alone would not tell that another
+// one is gone.
+type netnsID struct{ inode, cookie uint64 } // cookie 0: the kernel has none
+
+// thisNetns returns the name of the network namespace of this process.
+func thisNetns() (id netnsID, err error) {
 	var s unix.Stat_t
 	if err := unix.Stat("/proc/self/ns/net", &s); err != nil {
-		return "", fmt.Errorf("name the network namespace: %w", err)
+		return id, fmt.Errorf("name the network namespace: %w", err)
 	}
-	return strconv.FormatUint(s.Ino, 10), nil
+	id.inode = s.Ino
+	id.cookie, err = netnsCookie()
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		err = nil
+	}
+	return id, err
+}
+
+// String returns the name as names of pins begin with it.
+func (id netnsID) String() string { return fmt.Sprintf("%d-%d", id.inode, id.cookie) }
+
+// forgetOthers removes what was left in namespaces that had this one's inode: they are
+// gone. What cannot be removed does no harm but for the memory that it takes.
+func (id netnsID) forgetOthers(home string) {
+	dirs, err := os.ReadDir(home)
+	if err != nil {
+		return
+	}
+	for _, d := range dirs {
+		if strings.HasPrefix(d.Name(), fmt.Sprintf("%d-", id.inode)) && !strings.HasPrefix(d.Name(), id.String()+"-") {
+			_ = removePins(filepath.Join(home, d.Name()))
+		}
+	}
 }
 
 // Pin has the tables, and the programs that are attached from now on, outlive this
@@ -169,7 +197,7 @@ func removePins(dir string) error {
 // that are gone, and returns which interfaces had programs. It is for when no gateway
 // runs here.
 func Unload() (interfaces []int, err error) {
-	ns, err := netnsID()
+	ns, err := thisNetns()
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +210,7 @@ func Unload() (interfaces []int, err error) {
 		errs = append(errs, err)
 		for _, d := range dirs {
 			dir := filepath.Join(home, d.Name())
-			mine := strings.HasPrefix(d.Name(), ns+"-")
+			mine := strings.HasPrefix(d.Name(), ns.String()+"-")
 			if mine {
 				interfaces = append(interfaces, pinnedInterfaces(dir)...)
 			}
@@ -195,19 +223,23 @@ func Unload() (interfaces []int, err error) {
 	return slices.Compact(interfaces), errors.Join(errs...)
 }
 
-// isDead reports whether every program of a directory has lost its interface: that
-// went with its namespace.
+// isDead reports whether there are programs in a directory, and all have lost their
+// interface: that went with its namespace. Tables alone may be those of a gateway that
+// runs and has no program at an interface yet.
 func isDead(dir string) bool {
 	names, err := os.ReadDir(dir)
 	if err != nil {
 		return false
 	}
+	links := 0
 	for _, n := range names {
-		if _, _, isLink := parseLink(n.Name()); isLink && ifindexOf(filepath.Join(dir, n.Name())) != 0 {
-			return false
+		if _, _, isLink := parseLink(n.Name()); isLink {
+			if links++; ifindexOf(filepath.Join(dir, n.Name())) != 0 {
+				return false
+			}
 		}
 	}
-	return true
+	return links > 0
 }
 
 func pinnedInterfaces(dir string) (all []int) {

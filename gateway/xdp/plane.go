@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"os"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -61,6 +63,7 @@ type Plane struct {
 	cpus     int
 	base     [4]uint32 // of the counters of ports, VTEPs, domains and VRFs
 	perCPU   uint32    // counters of one CPU
+	pieces   bool      // the kernel has frames in several pieces (Linux 5.18)
 
 	inForce  shared[fastControl]
 	links    shared[fastLink]
@@ -120,6 +123,9 @@ func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
 		return p, err
 	}
 	if err := p.shareAll(); err != nil {
+		return p, err
+	}
+	if err := p.tryProgram(); err != nil {
 		return p, err
 	}
 	p.stations = newStations(p.fdb.at, fdbBits(sizes.Stations), seed)
@@ -229,9 +235,46 @@ func (p *Plane) shareAll() error {
 	)
 }
 
+// tryProgram loads a program to find out what the kernel takes. The error wraps
+// os.ErrPermission where that takes tables but no programs: it wants another capability
+// for those.
+func (p *Plane) tryProgram() error {
+	p.pieces = true
+	prog, err := p.Program(Access, Plain, 0, true)
+	if errors.Is(err, unix.EINVAL) {
+		p.pieces = false
+		prog, err = p.Program(Access, Plain, 0, false)
+	}
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return err
+	case err != nil:
+		return nil // it may yet take others
+	}
+	return prog.Close()
+}
+
 func open[T any](p *Plane, s *shared[T], name string) (err error) {
 	*s, err = share[T](p.maps[name])
 	return err
+}
+
+// Crowded names what of v there is no room for, which is left to whoever gets what the
+// programs hand up; "" where there is room for all of it.
+func (p *Plane) Crowded(v *View) string {
+	var all []string
+	for _, of := range []struct {
+		what     string
+		is, room int
+	}{
+		{"ports", len(v.Ports), p.sizes.Ports}, {"VNIs", len(v.Domains), p.sizes.Domains},
+		{"VTEPs", len(v.VTEPs), p.sizes.VTEPs}, {"VRFs", len(v.Own), p.sizes.VRFs},
+	} {
+		if of.is > of.room {
+			all = append(all, fmt.Sprintf("more than %d %s", of.room, of.what))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // Learned is told where a station of the FDB is now, whenever it is heard there first.

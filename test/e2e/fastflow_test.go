@@ -40,7 +40,8 @@ func newTally(t testing.TB, ns *netns.NS, dev string, r numberRange) *tally {
 	must(t, err)
 	mem, err := m.Memory()
 	must(t, err)
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "tally", Type: ebpf.XDP, License: "MIT", Instructions: tallyProgram(m, r)})
+	const hasFrags = 1 << 5 // BPF_F_XDP_HAS_FRAGS: a veth with a large MTU takes no other
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "tally", Type: ebpf.XDP, License: "MIT", Flags: hasFrags, Instructions: tallyProgram(m, r)})
 	must(t, err)
 	attachXDP(t, ns, dev, prog, m)
 	return &tally{t, mem, r.count}

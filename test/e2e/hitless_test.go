@@ -41,6 +41,9 @@ func newPinning(t testing.TB) pinning {
 	return pinning{cmd.Process.Pid}
 }
 
+// root is its root directory, seen from outside.
+func (p pinning) root() string { return fmt.Sprintf("/proc/%d/root", p.pid) }
+
 // command runs the gateway's program there.
 func (p pinning) command(ns *netns.NS, args ...string) *netns.Cmd {
 	return ns.Command(context.Background(), "nsenter", append([]string{fmt.Sprintf("--mount=/proc/%d/ns/mnt", p.pid), program}, args...)...)

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
 	"vxgw/l2/frame"
 	"vxgw/l3/ip"
 	"vxgw/test/netns"
@@ -32,7 +35,7 @@ func TestNarrowBeyondTheFirstHop(t *testing.T) {
 	t.Parallel()
 	r := newRouted(t)
 	must(t, r.routers[0].SetMTU("down", midMTU))
-	r.start(settings{flood: `"203.0.113.34"`})
+	r.start(settings{flood: `"203.0.113.34"`, underlay: "pmtu_probe = false"})
 	const times = 10
 	atFar, atHost := captureOuter(t, r.far, "down0"), capture(t, r.hosts, "h1")
 	atRouter := capture(t, r.routers[0], "up", netns.Only(longOuter))
@@ -88,7 +91,7 @@ func (r *routed) fragmentationNeeded(mtu uint16, quote []byte) []byte {
 func TestForgedTooBig(t *testing.T) {
 	t.Parallel()
 	r := newRouted(t)
-	r.start(settings{flood: `"203.0.113.34"`})
+	r.start(settings{flood: `"203.0.113.34"`, underlay: "pmtu_probe = false"})
 	sent := func(src, dst netip.Addr, port uint16) []byte {
 		f := packet.UDP(peerMAC, gwMAC, netip.AddrPortFrom(src, 50000), netip.AddrPortFrom(dst, port), make([]byte, 1500))
 		return f[frame.HeaderLen:][:28]
@@ -295,4 +298,51 @@ func (e *narrowEnd) wantNoneTooLong(t *testing.T, fits int) {
 	if n := atRouter.Count(longOuter); n != 0 {
 		t.Errorf("%d packets that are too long still leave", n)
 	}
+}
+
+// A router on the way that does not say what it drops, or whose word does not get
+// through: probes find out what the path carries, and who sends more is told.
+func TestBlackHole(t *testing.T) {
+	t.Parallel()
+	r := newRouted(t)
+	must(t, r.routers[0].SetMTU("down", midMTU))
+	dropICMP(t, r.ns, "und0", ip.ICMPUnreachable)
+	r.start(settings{flood: `"203.0.113.34"`})
+	r.fromHost("h1", datagram(1500, false))
+	r.wantDrops(drops{}) // it has vanished, and nobody knows
+	eventuallyWithin(t, 5*patience, "probes have found what the path carries", func() bool {
+		v := r.vtep(far.String())
+		return v.PathMTU == midMTU && v.PathMTUFrom == "probe" && v.PathProbe == "complete" && v.PathShrunk == 1 && v.MTU == midFits
+	})
+	atHost := capture(t, r.hosts, "h1")
+	r.fromHost("h1", datagram(1500, false))
+	r.wantDrops(drops{"too_big access": 1})
+	must(t, atHost.Wait(1, patience))
+	checkTooBig(t, atHost.Frames()[0], datagram(1500, false), midFits)
+	if n := strings.Count(r.log.String(), "the path to a VTEP carries less than its route says"); n != 1 {
+		t.Errorf("the log says so %d times", n)
+	}
+}
+
+// dropICMP has a device drop ICMP messages of one type, on their way in.
+func dropICMP(t testing.TB, ns *netns.NS, dev string, kind byte) {
+	t.Helper()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "none", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	must(t, err)
+	const proto, at = 14 + 9, 14 + 20
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "drop_icmp", Type: ebpf.XDP, License: "MIT", Instructions: asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, 0, asm.Word), asm.LoadMem(asm.R3, asm.R1, 4, asm.Word), // data and data_end
+		asm.Mov.Imm(asm.R0, 2), // XDP_PASS
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, at+1),
+		asm.JGT.Reg(asm.R4, asm.R3, "out"),
+		asm.LoadMem(asm.R5, asm.R2, proto, asm.Byte),
+		asm.JNE.Imm(asm.R5, ip.ProtoICMP, "out"),
+		asm.LoadMem(asm.R5, asm.R2, at, asm.Byte),
+		asm.JNE.Imm(asm.R5, int32(kind), "out"),
+		asm.Mov.Imm(asm.R0, 1), // XDP_DROP
+		asm.Return().WithSymbol("out"),
+	}})
+	must(t, err)
+	attachXDP(t, ns, dev, prog, m)
 }

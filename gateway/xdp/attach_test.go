@@ -1,0 +1,24 @@
+package xdp
+
+import "testing"
+
+// Interfaces whose frames are in one piece and those that have some in several are one
+// gateway's, whichever comes first: their programs use the same map of devices.
+func TestProgramsOfAllInterfacesTogether(t *testing.T) {
+	needBPF(t)
+	for _, order := range [][]bool{{false, true, false}, {true, false, true}} {
+		p, err := NewPlane(Sizes{Ports: 1, Domains: 1, Stations: 64}, Underlay{Address: vtep4.Addr(), Port: vtep4.Port()})
+		must(t, err)
+		defer func() { must(t, p.Close()) }()
+		for _, frags := range order {
+			for r := range programNames {
+				prog, err := p.Program(Role(r), Plain, 0, frags)
+				if err != nil {
+					t.Errorf("role %v, frags %t, in the order %v: %v", Role(r), frags, order, err)
+					continue
+				}
+				must(t, prog.Close())
+			}
+		}
+	}
+}
