@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vxgw/gateway/api"
+	"vxgw/gateway/control"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/port"
@@ -113,6 +114,9 @@ func (g *Gateway) VTEPs() []api.VTEPRow {
 			TxPackets: v.Traffic.TxPackets.Load(), TxBytes: v.Traffic.TxBytes.Load(),
 			LastSeen: wallClock(v.Traffic.LastSeen.Load(), now),
 		}
+		if o := g.tables.OriginOfVTEP(v.Addr); o != "" {
+			row.Origin = string(o)
+		}
 		row.PathMTU, row.PathMTUFrom, row.PathProbe, row.PathShrunk = g.pathMTUs.row(v.Addr)
 		if g.tables.Static(v.Addr) {
 			row.Origin = "static"
@@ -182,7 +186,11 @@ func (g *Gateway) MACs(vni uint32) iter.Seq[api.MACRow] {
 			if _, live := g.tables.FDB().Lookup(e.Domain, e.MAC, now); !live {
 				continue // expired, and not swept yet
 			}
-			if !yield(macRow(s, e, now)) {
+			row := macRow(s, e, now)
+			if e.Origin.Name() == fdb.Controller {
+				row.Origin = cmp.Or(string(g.tables.OriginOfMAC(control.MACKey{VNI: row.VNI, MAC: e.MAC})), row.Origin)
+			}
+			if !yield(row) {
 				return
 			}
 		}
@@ -210,6 +218,13 @@ func (g *Gateway) MACCounts() map[api.MACCountKey]int {
 		learned := t.DomainLearned(d)
 		counts[api.MACCountKey{VNI: vni, Origin: fdb.Learned.String()}] = learned
 		counts[api.MACCountKey{VNI: vni, Origin: fdb.Static.String()}] = t.DomainLen(d) - learned
+	}
+	// What a station that is here has taken is learned, and a controller's word all the
+	// same: of those there are few.
+	static := func(vni uint32) api.MACCountKey { return api.MACCountKey{VNI: vni, Origin: fdb.Static.String()} }
+	for _, c := range g.tables.SaidMACs() {
+		counts[api.MACCountKey{VNI: c.VNI, Origin: string(c.Origin)}] = c.Count
+		counts[static(c.VNI)] = max(0, counts[static(c.VNI)]-c.Count)
 	}
 	return counts
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -30,7 +31,7 @@ func (s *Server) forWriters(r route) http.Handler {
 		if p := peerIn(req.Context()); p.may < mayWrite {
 			s.forbid(w, req, p, mayWrite)
 		} else {
-			s.logged(next, p, w, req)
+			s.logged(next, p, r.often, w, req)
 		}
 	})
 }
@@ -68,10 +69,13 @@ func (s *Server) tellForbidden(p *peer, r *http.Request) {
 }
 
 // logged serves a request that changes something, and has the log say who made it.
-func (s *Server) logged(h http.Handler, p *peer, w http.ResponseWriter, r *http.Request) {
-	noted := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+func (s *Server) logged(h http.Handler, p *peer, often bool, w http.ResponseWriter, r *http.Request) {
+	noted, level := &statusWriter{ResponseWriter: w, status: http.StatusOK}, slog.LevelInfo
+	if often {
+		level = slog.LevelDebug
+	}
 	defer func() {
-		s.log.Info("told by the control socket", "method", r.Method, "path", r.URL.Path, "status", noted.status, "uid", p.uid, "pid", p.pid)
+		s.log.Log(r.Context(), level, "told by the control socket", "method", r.Method, "path", r.URL.Path, "status", noted.status, "uid", p.uid, "pid", p.pid)
 	}()
 	h.ServeHTTP(noted, r)
 }
