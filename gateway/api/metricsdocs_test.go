@@ -30,6 +30,7 @@ type metric struct {
 func full() *fake {
 	src := busy()
 	src.vteps[0].PathMTU = 1500
+	src.ports[0].Storm = []StormRow{{Kind: "broadcast", Direction: "rx", Limit: 1000, Dropped: 7, Active: true}}
 	return src
 }
 
