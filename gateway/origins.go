@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"sync"
@@ -8,6 +9,8 @@ import (
 	"vxgw/gateway/api"
 	"vxgw/gateway/control"
 	"vxgw/gateway/events"
+	"vxgw/l2/fdb"
+	"vxgw/l2/frame"
 )
 
 var _ api.OriginKeeper = (*Gateway)(nil)
@@ -158,7 +161,7 @@ func (g *Gateway) sweepOrigins() {
 	for _, page := range o.book.Expire(g.edges.Clock()) {
 		sizes := g.tables.SaidSizes(page.Origin)
 		if err := g.silence(page.Origin); err != nil {
-			g.log.Error("what a controller had said cannot be taken back", "origin", page.Origin, "err", err) // to say less is never refused
+			g.log.Error("what a controller had said cannot be taken back", "origin", page.Origin, "err", err, "mend", "restart the gateway; this is a mistake in it") // to say less is never refused
 			continue
 		}
 		g.log.Warn("a controller has shown no sign of life for its hold time: what it had said is forgotten", "origin", page.Origin, "hold", page.Hold,
@@ -184,4 +187,13 @@ func (g *Gateway) Origins() []api.OriginRow {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// originName is who says where a station is. The FDB has one word for all controllers
+// beside the first two.
+func (g *Gateway) originName(vni uint32, m frame.MAC, o fdb.Origin) string {
+	if o.Name() != fdb.Controller {
+		return o.String()
+	}
+	return cmp.Or(string(g.tables.OriginOfMAC(control.MACKey{VNI: vni, MAC: m})), o.String())
 }

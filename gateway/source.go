@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"vxgw/gateway/api"
-	"vxgw/gateway/control"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/port"
@@ -186,19 +185,16 @@ func (g *Gateway) MACs(vni uint32) iter.Seq[api.MACRow] {
 			if _, live := g.tables.FDB().Lookup(e.Domain, e.MAC, now); !live {
 				continue // expired, and not swept yet
 			}
-			row := macRow(s, e, now)
-			if e.Origin.Name() == fdb.Controller {
-				row.Origin = cmp.Or(string(g.tables.OriginOfMAC(control.MACKey{VNI: row.VNI, MAC: e.MAC})), row.Origin)
-			}
-			if !yield(row) {
+			if !yield(g.macRow(s, e, now)) {
 				return
 			}
 		}
 	}
 }
 
-func macRow(s *forward.Snapshot, e fdb.Entry, now uint32) api.MACRow {
-	row := api.MACRow{VNI: s.Domains[e.Domain].VNI, MAC: e.MAC.String(), Origin: e.Origin.String(), Held: e.Held}
+func (g *Gateway) macRow(s *forward.Snapshot, e fdb.Entry, now uint32) api.MACRow {
+	vni := s.Domains[e.Domain].VNI
+	row := api.MACRow{VNI: vni, MAC: e.MAC.String(), Origin: g.originName(vni, e.MAC, e.Origin), Held: e.Held}
 	if e.Origin == fdb.Learned {
 		row.Age = now - min(e.Seen, now)
 	}

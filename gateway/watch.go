@@ -172,24 +172,15 @@ func (w *watch) mac(s *forward.Snapshot, e *events.Event, r *journal.Record) {
 		e.Type, e.Cause = events.MACGone, r.Cause.String()
 		return
 	}
-	e.Type, e.Origin = events.MACLearned, w.originName(e.VNI, r.MAC, r.Origin)
+	e.Type, e.Origin = events.MACLearned, w.gw.originName(e.VNI, r.MAC, r.Origin)
 	e.Port, e.VTEP = namesOf(s, r.Hop)
 	if r.Moved {
 		e.Type = events.MACMoved
 		e.FromPort, e.FromVTEP = namesOf(s, r.From)
 		if r.By.IsController() {
-			e.FromOrigin = w.originName(e.VNI, r.MAC, r.By)
+			e.FromOrigin = w.gw.originName(e.VNI, r.MAC, r.By)
 		}
 	}
-}
-
-// originName is who says where a station is. The FDB has one word for all controllers
-// beside the first two.
-func (w *watch) originName(vni uint32, m frame.MAC, o fdb.Origin) string {
-	if o.Name() != fdb.Controller {
-		return o.String()
-	}
-	return cmp.Or(string(w.gw.tables.OriginOfMAC(control.MACKey{VNI: vni, MAC: m})), o.String())
 }
 
 // neighbour says where the MAC of a neighbour is, too: whoever tells others of local

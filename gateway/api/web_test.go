@@ -285,13 +285,13 @@ func FuzzMACQuery(f *testing.F) {
 	isPort := func(name string) bool { return name == "eth1" }
 	f.Fuzz(func(t *testing.T, text string, n uint64) {
 		mac := frame.MACFromUint64(n)
-		if q, err := ParseMACQuery(text, isPort); err == nil {
+		if q, err := ParseMACQuery(text, isPort, isPort); err == nil {
 			q.HasMAC(mac.Uint64())
 			q.BehindPort(text)
 		}
 		hex := fmt.Sprintf("%012x", mac.Uint64())
 		for _, whole := range []string{mac.String(), strings.ToUpper(mac.String()), hex, hex[:4] + "." + hex[4:8] + "." + hex[8:], strings.ReplaceAll(mac.String(), ":", "-")} {
-			q, err := ParseMACQuery(whole, isPort)
+			q, err := ParseMACQuery(whole, isPort, isPort)
 			if err != nil || !q.HasMAC(mac.Uint64()) || q.HasMAC(mac.Uint64()^1) || !q.Anywhere() {
 				t.Fatalf("%q: %+v, %v", whole, q, err)
 			}

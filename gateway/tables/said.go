@@ -21,10 +21,10 @@ type said struct {
 	cfg   *config.Config
 	vnis  map[uint32]*config.VNI // of cfg
 
-	vteps   map[addr]map[control.Origin]int                // entries that count and name a VTEP
-	members map[uint32]map[addr]*member                    // the same by VNI
-	routers map[control.MACKey]map[addr]*router            // named by routes that count
-	ways    map[control.NeighbourKey]map[frame.MAC]*router // the same by VTEP: the MACs of each
+	vteps   map[addr]map[control.Origin]int               // entries that count and name a VTEP
+	members map[uint32]map[addr]*member                   // the same by VNI
+	routers map[control.MACKey]map[addr]router            // named by routes that count
+	ways    map[control.NeighbourKey]map[frame.MAC]router // the same by VTEP: the MACs of each
 
 	// What was put into the FDB, and among the neighbours. It is there still, but for
 	// what a station that is here has taken: see Mend.
@@ -42,11 +42,14 @@ type member struct {
 	floods  bool
 }
 
-// router is a router's MAC behind a VTEP: how many hops of routes name it, and who said
-// so last.
-type router struct {
-	hops   int
-	origin control.Origin
+// router is a router's MAC behind a VTEP: how many hops of routes name it, by who says
+// so.
+type router map[control.Origin]int
+
+// origin is the first of those who name the router: not the last that did, or a gateway
+// that is told the same in another order would say something else.
+func (r router) origin() control.Origin {
+	return slices.MinFunc(slices.Collect(maps.Keys(r)), control.Origin.Compare)
 }
 
 // placedMAC is an entry as it was put into the FDB.
@@ -79,8 +82,8 @@ func newSaid() said {
 	s := said{
 		merge: control.NewMerge(),
 		vteps: make(map[addr]map[control.Origin]int), members: make(map[uint32]map[addr]*member),
-		routers: make(map[control.MACKey]map[addr]*router),
-		ways:    make(map[control.NeighbourKey]map[frame.MAC]*router), inFDB: make(map[inFDB]int), unused: make(map[control.Origin]int),
+		routers: make(map[control.MACKey]map[addr]router),
+		ways:    make(map[control.NeighbourKey]map[frame.MAC]router), inFDB: make(map[inFDB]int), unused: make(map[control.Origin]int),
 	}
 	for i := range saidParts {
 		s.macs[i] = make(map[control.MACKey]placedMAC)
@@ -296,37 +299,29 @@ func (s *said) nameRouter(h control.Hop, o control.Origin, n int, u *unsettled) 
 	s.name(o, h.VNI, h.VTEP, n, u)
 	k, w := control.MACKey{VNI: h.VNI, MAC: h.RouterMAC}, control.NeighbourKey{VNI: h.VNI, Addr: h.VTEP}
 	u.macs[k], u.hosts[w] = true, true
-	r := entryOf(&s.routers, k, h.VTEP)
-	r.hops += n
-	if n > 0 {
-		r.origin = o
-	}
-	if r.hops == 0 {
-		dropOf(s.routers, k, h.VTEP)
-	}
-	way := entryOf(&s.ways, w, h.RouterMAC)
-	if way.hops += n; way.hops == 0 {
-		dropOf(s.ways, w, h.RouterMAC)
-	} else if n > 0 {
-		way.origin = o
-	}
+	countRouter(s.routers, k, h.VTEP, o, n)
+	countRouter(s.ways, w, h.RouterMAC, o, n)
 }
 
-// entryOf returns what a map of maps has, which is made where it is not there.
-func entryOf[K, L comparable](m *map[K]map[L]*router, k K, l L) *router {
-	of := (*m)[k]
+// countRouter counts hops in a map of maps. What nobody names is not in there.
+func countRouter[K, L comparable](m map[K]map[L]router, k K, l L, o control.Origin, n int) {
+	of := m[k]
 	if of == nil {
-		of = make(map[L]*router)
-		(*m)[k] = of
+		of = make(map[L]router)
+		m[k] = of
 	}
-	if of[l] == nil {
-		of[l] = new(router)
+	r := of[l]
+	if r == nil {
+		r = make(router)
+		of[l] = r
 	}
-	return of[l]
-}
-
-func dropOf[K, L comparable](m map[K]map[L]*router, k K, l L) {
-	if delete(m[k], l); len(m[k]) == 0 {
+	if r[o] += n; r[o] != 0 {
+		return
+	}
+	if delete(r, o); len(r) > 0 {
+		return
+	}
+	if delete(of, l); len(of) == 0 {
 		delete(m, k)
 	}
 }

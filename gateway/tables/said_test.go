@@ -287,6 +287,76 @@ func TestWhoIsHere(t *testing.T) {
 	tb.wantNone(t, "mac 1000")
 }
 
+// What a controller says counts before what was learned, held or not; a MAC of the
+// configuration before both. A station that moves too often never takes what a controller
+// says along.
+func TestHeldAndSaid(t *testing.T) {
+	cfg := sayConfig()
+	tb := tablesOf(t, cfg)
+	p, _ := up(tb, "acc1")
+	d, fdbs := tb.Snapshot().VNIs[1000], tb.FDB()
+	fdbs.SetMoves(d, fdb.Moves{Limit: 3, Window: 100, Hold: 50})
+	vtep := func(a netip.Addr) fdb.Hop { id, _ := tb.VTEP(a); return forward.VTEPHop(id) }
+	here, b := forward.PortHop(p), vtep(addrB)
+	loop := func(at, also fdb.Hop) (last fdb.Outcome) {
+		for i := range 6 {
+			last = fdbs.Learn(d, ra, []fdb.Hop{at, also}[i%2], 10)
+		}
+		return last
+	}
+	held := func() (n int) { fdbs.EachHeld(func(fdb.Entry) { n++ }); return n }
+	const said = "mac 1000 02:00:00:00:02:0a 192.0.2.51 evpn sticky "
+	if o := loop(here, b); o != fdb.Duplicate || held() != 1 {
+		t.Fatalf("%s, %d held", o, held())
+	}
+	tb.mustSay(t, control.EVPN, some().mac(1000, ra, control.MAC{VTEP: addrC}))
+	tb.want(t, said+"false")
+	if held() != 0 {
+		t.Error("a controller's entry is held")
+	}
+	fdbs.EndHolds(1000, func(fdb.Domain, frame.MAC) { t.Error("told that it is let go") })
+
+	// From other VTEPs nothing is learned, however often.
+	if o := loop(b, vtep(addrA)); o != fdb.IsStatic || held() != 0 {
+		t.Errorf("%s, %d held", o, held())
+	}
+	tb.want(t, said+"false")
+
+	// Heard here, it is here, and may then be held as any other. What is learned or held
+	// behind a VTEP gives way again.
+	loop(here, b)
+	if held() != 1 {
+		t.Fatal("not held")
+	}
+	for range saidParts {
+		tb.Mend(11)
+	}
+	if e, _ := fdbs.Lookup(d, ra, 11); e.Hop == here != e.Held || e.Hop != here && e.Origin != fdb.EVPN {
+		t.Errorf("it is %+v", e)
+	}
+	fdbs.Forget(d, ra)
+	fdbs.Learn(d, ra, b, 12)
+	for range saidParts {
+		tb.Mend(12)
+	}
+	tb.want(t, said+"false")
+
+	tb.mustSay(t, control.EVPN, some().mac(1000, ra, control.MAC{VTEP: addrC, Sticky: true}))
+	if o := loop(here, b); o != fdb.IsStatic || held() != 0 {
+		t.Errorf("sticky: %s, %d held", o, held())
+	}
+	tb.want(t, said+"true")
+	static := sayConfig()
+	static.MACs = []config.StaticMAC{{VNI: 1000, MAC: ra, VTEP: addrB}}
+	if err := tb.Apply(static); err != nil {
+		t.Fatal(err)
+	}
+	if o := loop(here, vtep(addrC)); o != fdb.IsStatic || held() != 0 {
+		t.Errorf("static: %s, %d held", o, held())
+	}
+	tb.want(t, "mac 1000 02:00:00:00:02:0a 192.0.2.50 static sticky false")
+}
+
 // An address that a station claims is its, for as long as it is heard of.
 func TestWhoHasTheAddress(t *testing.T) {
 	tb := tablesOf(t, sayConfig())

@@ -28,7 +28,7 @@ func (t *Tables) wantHost(s *forward.Snapshot, k control.NeighbourKey) (is place
 			return is, "nobody says so any more"
 		}
 		is.mac = slices.MinFunc(slices.Collect(maps.Keys(ways)), func(a, b frame.MAC) int { return int(int64(a.Uint64()) - int64(b.Uint64())) })
-		is.origin, is.fixed = ways[is.mac].origin, true
+		is.origin, is.fixed = ways[is.mac].origin(), true
 	}
 	d, ok := s.VNIs[k.VNI]
 	if !ok {
@@ -107,27 +107,23 @@ func (t *Tables) placeHost(k control.NeighbourKey, p placedHost) {
 // mendHost puts an address back that a station had taken which is not here any more.
 func (t *Tables) mendHost(k control.NeighbourKey, p placedHost, now uint32) {
 	if p.answers {
-		if e, there := t.neighbours.Lookup(p.domain, k.Addr, now); !there || !e.Bound && !t.isHere(p.domain, e.MAC, now) {
+		if e, there := t.neighbours.Lookup(p.domain, k.Addr, now); !there || !e.Bound && t.isAway(p.domain, e.MAC, now) {
 			t.neighbours.Bind(p.domain, k.Addr, p.mac, p.router)
 		}
 	}
 	if !p.routes {
 		return
 	}
-	if e, there := t.hosts.Peek(p.domain, k.Addr); !there || e.State == nud.Failed || !t.keepsHost(p.domain, &e, now) {
+	if e, there := t.hosts.Peek(p.domain, k.Addr); !there || e.State == nud.Failed || isLearned(&e) && t.isAway(p.domain, e.MAC, now) {
 		p.answers = false
 		t.placeHost(k, p)
 	}
 }
 
-// keepsHost reports whether who routing has for an address is to stay: somebody said so,
-// or a station that is here has claimed it.
-func (t *Tables) keepsHost(d fdb.Domain, e *nud.Entry, now uint32) bool {
-	return e.State == nud.Permanent || e.State == nud.Bound || t.isHere(d, e.MAC, now)
-}
+func isLearned(e *nud.Entry) bool { return e.State != nud.Permanent && e.State != nud.Bound }
 
-// isHere reports whether a station is behind a port of this gateway.
-func (t *Tables) isHere(d fdb.Domain, m frame.MAC, now uint32) bool {
+// isAway reports whether a station is known, and not behind a port of this gateway.
+func (t *Tables) isAway(d fdb.Domain, m frame.MAC, now uint32) bool {
 	e, there := t.fdb.Lookup(d, m, now)
-	return there && isHere(e)
+	return there && !isHere(e)
 }

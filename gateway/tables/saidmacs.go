@@ -37,7 +37,7 @@ func (t *Tables) wantMAC(s *forward.Snapshot, k control.MACKey) (is placedMAC, w
 			return is, "nobody says so any more"
 		}
 		to, sticky = slices.MinFunc(slices.Collect(maps.Keys(routers)), netip.Addr.Compare), true
-		is.origin = routers[to].origin
+		is.origin = routers[to].origin()
 	}
 	d, ok := s.VNIs[k.VNI]
 	if !ok {
