@@ -46,7 +46,7 @@ func TestOriginEvents(t *testing.T) {
 		l.hears()
 		say(control.Request{Replace: where("192.0.2.3")})
 		l.hears(
-			"mac_moved"+mac+" vtep 192.0.2.3 from 192.0.2.9 origin zebra from origin zebra",
+			"mac_moved"+mac+" vtep 192.0.2.3 from 192.0.2.9 origin zebra from origin controller",
 			"origin_replaced origin zebra state leased hold 10 entries 2",
 		)
 		n.Send("a.e1", fabric.Local(fabric.H2, fabric.RA))

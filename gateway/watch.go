@@ -177,7 +177,11 @@ func (w *watch) mac(s *forward.Snapshot, e *events.Event, r *journal.Record) {
 	if r.Moved {
 		e.Type = events.MACMoved
 		e.FromPort, e.FromVTEP = namesOf(s, r.From)
-		if r.By.IsController() {
+		switch {
+		case !r.By.IsController():
+		case r.By.Name() == fdb.Controller && r.Origin.Name() == fdb.Controller:
+			e.FromOrigin = r.By.String() // perhaps another than now: its name is not known any more
+		default:
 			e.FromOrigin = w.gw.originName(e.VNI, r.MAC, r.By)
 		}
 	}

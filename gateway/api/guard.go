@@ -1,7 +1,6 @@
 package api
 
 import (
-	"log/slog"
 	"net/http"
 	"time"
 )
@@ -70,12 +69,14 @@ func (s *Server) tellForbidden(p *peer, r *http.Request) {
 
 // logged serves a request that changes something, and has the log say who made it.
 func (s *Server) logged(h http.Handler, p *peer, often bool, w http.ResponseWriter, r *http.Request) {
-	noted, level := &statusWriter{ResponseWriter: w, status: http.StatusOK}, slog.LevelInfo
-	if often {
-		level = slog.LevelDebug
-	}
+	noted := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
-		s.log.Log(r.Context(), level, "told by the control socket", "method", r.Method, "path", r.URL.Path, "status", noted.status, "uid", p.uid, "pid", p.pid)
+		about := []any{"method", r.Method, "path", r.URL.Path, "status", noted.status, "uid", p.uid, "pid", p.pid}
+		if often {
+			s.log.Debug("told by the control socket again", about...)
+		} else {
+			s.log.Info("told by the control socket", about...)
+		}
 	}()
 	h.ServeHTTP(noted, r)
 }

@@ -10,11 +10,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"vxgw/gateway/control"
 )
@@ -361,5 +363,64 @@ func placed(t *testing.T, err error) {
 	var fault *control.Fault
 	if !errors.As(err, &fault) || fault.Message == "" || fault.Place != "" && fault.Place[0] != '/' {
 		t.Fatalf("%#v", err)
+	}
+}
+
+// TestOriginStream holds that a stream in a controller's name is open for as long as the
+// controller says, that whoever may not write has none, and that others change nothing.
+func TestOriginStream(t *testing.T) {
+	k, src := newKeeper(), busy()
+	s, c := start(t, src, keepIn(k), withHTTP)
+	streams := func() int {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		p, _ := k.book.Page(control.EVPN)
+		return p.Streams
+	}
+	if _, err := c.Origin("evpn").Put(t.Context(), OriginWords{}); err != nil {
+		t.Fatal(err)
+	}
+	other := listen(t, c, Listening{Snapshot: true, Types: "reload"})
+	other.hears("0 snapshot_begin", "1000 snapshot_end")
+	if n := streams(); n != 0 {
+		t.Errorf("%d streams, and none is its own", n)
+	}
+	own := listen(t, c, Listening{Snapshot: true, Types: "reload", Origin: "evpn"})
+	own.hears("0 snapshot_begin", "1000 snapshot_end")
+	if n := streams(); n != 1 {
+		t.Errorf("%d streams, want 1", n)
+	}
+	own.stop()
+	for deadline := time.Now().Add(30 * time.Second); streams() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a stream that was ended still counts")
+		}
+	}
+	for _, test := range []struct {
+		name, url string
+		client    *http.Client
+		want      string
+	}{
+		{"over HTTP", httpURL(t, s, "/v1/events?origin=evpn"), plainClient(), "on the control socket alone"},
+		{"no name", "http://vxgw/v1/events?origin=static", socketClient(s.opts.Socket), "the gateway's own"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req, err := http.NewRequest(http.MethodGet, test.url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp, text := roundTrip(t, test.client, req); resp.StatusCode/100 != 4 || !strings.Contains(text, test.want) {
+				t.Errorf("%s: %s", resp.Status, text)
+			}
+		})
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/v1/events?origin=evpn", nil)
+	s.events(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, &peer{uid: 4711, may: mayRead})))
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "be root, or join group") {
+		t.Errorf("a reader: %d %s", w.Code, w.Body)
+	}
+	if n := streams(); n != 0 {
+		t.Errorf("%d streams of who may not", n)
 	}
 }
