@@ -53,6 +53,7 @@ func (standIn) Name() string                       { return "edge-1" }
 func (standIn) VNIs() []api.VNIRow                 { return nil }
 func (standIn) VTEPs() []api.VTEPRow               { return nil }
 func (standIn) VRFs() []api.VRFRow                 { return nil }
+func (standIn) Origins() []api.OriginRow           { return nil }
 func (standIn) Datapath() []api.DatapathRow        { return nil }
 func (standIn) LearnRefused() []api.RefusedRow     { return nil }
 func (standIn) Underlay() api.UnderlayRow          { return api.UnderlayRow{Address: "192.0.2.1", Up: true} }

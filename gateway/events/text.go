@@ -28,6 +28,7 @@ func (e Event) String() string {
 	word("from", e.FromPort+e.FromVTEP+e.FromMAC)
 	word("kind", e.Kind)
 	word("origin", e.Origin)
+	word("from origin", e.FromOrigin)
 	word("by", e.Table)
 	word("cause", e.Cause)
 	number("times", uint64(e.Times))
@@ -36,6 +37,8 @@ func (e Event) String() string {
 	word("direction", e.Direction)
 	number("frames", e.Frames)
 	number("in all", e.Count)
+	number("hold", uint64(e.Hold))
+	number("entries", uint64(e.Entries))
 	if e.ConfirmUntil != nil {
 		word("until", e.ConfirmUntil.Local().Format(time.TimeOnly))
 	}
