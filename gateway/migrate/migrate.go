@@ -72,6 +72,7 @@ type converter struct {
 }
 
 // note is what is not carried over and what to do.
+// What follows a line break in mend is a command.
 type note struct{ what, mend string }
 
 func (c *converter) note(mend, format string, args ...any) {

@@ -188,9 +188,8 @@ flood = ["192.0.2.2"]
 # ! eth2 is a trunk: VLANs 10, 30-33 have a tag there, and an access port takes frames
 #   without one
 #   -> have the switch send each VLAN untagged to a port of its own, or make
-#      sub-interfaces and ports of these, as written behind # at their VNIs: for v in 10
-#      $(seq 30 33); do ip link add link eth2 name eth2.$v type vlan id $v; ip link set
-#      eth2.$v up; done
+#      sub-interfaces and ports of these, as written behind # at their VNIs:
+#      for v in 10 $(seq 30 33); do ip link add link eth2 name eth2.$v type vlan id $v; ip link set eth2.$v up; done
 
 [[port]]
 interface = "eth2"

@@ -119,7 +119,7 @@ func (c *converter) addFiltered(bridge, l *kernel.Link) {
 		note("give these VLANs and VLAN "+fmt.Sprint(own)+" one VNI, where they are one network", "%s also sends what is in VLANs %s, untagged: an access port is in one VLAN", l.Name, ranges(more))
 	}
 	if len(tagged) > 0 {
-		note("have the switch send each VLAN untagged to a port of its own, or make sub-interfaces and ports of these, as written behind # at their VNIs: "+subInterfaces(l.Name, tagged),
+		note("have the switch send each VLAN untagged to a port of its own, or make sub-interfaces and ports of these, as written behind # at their VNIs:\n"+subInterfaces(l.Name, tagged),
 			"%s is a trunk: VLANs %s have a tag there, and an access port takes frames without one", l.Name, ranges(tagged))
 		for _, t := range tagged {
 			c.trunk(bridge, l, t)

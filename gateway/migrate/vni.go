@@ -177,6 +177,7 @@ func (v *vni) allow() {
 		}
 	}
 	if len(all) > len(v.flood) {
+		slices.SortFunc(all[len(v.flood):], netip.Addr.Compare) // the kernel's tables are hashed
 		v.allowed = all
 	}
 }

@@ -57,7 +57,11 @@ func (w *writer) notes(all []note) {
 	for _, n := range all {
 		w.WriteString("\n")
 		w.wrap("# ! ", "#   ", n.what)
-		w.wrap("#   -> ", "#      ", n.mend)
+		text, command, ok := strings.Cut(n.mend, "\n")
+		w.wrap("#   -> ", "#      ", text)
+		if ok {
+			w.line("#      %s", oneLine(command)) // in one piece, to be copied
+		}
 	}
 }
 
@@ -157,6 +161,7 @@ func (w *writer) vni(v *vni) {
 		}
 	}
 	w.ports(v)
+	slices.SortFunc(v.macs, func(a, b mac) int { return slices.Compare(a.address[:], b.address[:]) }) // the kernel's tables are hashed
 	for _, m := range v.macs {
 		w.line("\n[[mac]]\nvni = %d\naddress = %q", v.domain.vni, m.address.String())
 		if m.vtep.IsValid() {
