@@ -160,7 +160,9 @@ udp_checksum = true
 # ! bridge.10 becomes a gateway of vxgw's: it answers ARP, ND and ping at these addresses
 #   and routes, and no service of this machine is reached at them
 #   -> have DHCP relayed by dhcp_servers, and other services of this machine reached by a
-#      veth pair, with one end as a [[port]] here
+#      veth pair, with one end as a [[port]] here. When you change over take the addresses
+#      away, because Linux answers ARP for those of a device that is down too:
+#      ip address flush dev bridge.10
 
 # VLAN 10 of bridge bridge, vxlan device vx10
 [[vni]]
@@ -382,6 +384,7 @@ func TestSettings(t *testing.T) {
 		{"loopback", rows(vx10, kernel.Entry{Remote: netip.MustParseAddr("127.0.0.9")}), []string{"! what is flooded goes to 127.0.0.9, which is no VTEP's address"}},
 		{"a group", func(s *kernel.Setup) { s.Link(vx10).FDB = flood(group) }, []string{`group = "239.119.1.1"`, "-flood =", "-allowed_vteps =", "ttl = 64 #"}},
 		{"a group and a TTL", func(s *kernel.Setup) { s.Link(vx10).FDB, s.Link(vx10).VXLAN.TTL = flood(group), 3 }, []string{"ttl = 3\n", "-ttl = 64"}},
+		{"a VTEP and a group twice", rows(vx10, flood(vtep2, group, group)...), []string{`flood = ["192.0.2.2", "192.0.2.3"]`, "-! "}},
 		{"two groups", rows(vx10, flood(group, group.Next())...), []string{`group = "239.119.1.1"`, "! what is flooded goes to a second group, 239.119.1.2"}},
 		{"a reserved group", rows(vx10, flood(netip.MustParseAddr("224.0.0.9"))...), []string{"-group =", "! what is flooded goes to the group 224.0.0.9, which is reserved"}},
 		{"EVPN", rows(vx10, kernel.Entry{MAC: hostMAC, Remote: vtep2, Daemon: true}, kernel.Entry{Remote: other, Daemon: true}), []string{"-[[mac]]", `"192.0.2.77"`, "! 1 forwarding entry was written by a routing daemon"}},
@@ -417,9 +420,12 @@ func TestSettings(t *testing.T) {
 				{Table: kernel.MainTable, Prefix: netip.MustParsePrefix("10.9.0.0/16"), Hops: []kernel.Hop{{Via: netip.MustParseAddr("10.1.1.254"), Link: br10}}},
 				{Table: kernel.MainTable, Prefix: netip.MustParsePrefix("10.8.0.0/16"), Hops: []kernel.Hop{{Via: netip.MustParseAddr("10.7.1.254"), Link: br10}}},
 				{Table: kernel.MainTable, Prefix: netip.MustParsePrefix("10.6.0.0/16"), Hops: []kernel.Hop{{Link: br10}}},
+				{Table: kernel.MainTable, Prefix: netip.MustParsePrefix("10.5.0.0/16"), Hops: []kernel.Hop{{Via: netip.MustParseAddr("10.1.1.1"), Link: br10}}},
+				{Table: kernel.MainTable, Prefix: netip.MustParsePrefix("10.9.0.0/16"), Hops: []kernel.Hop{{Via: netip.MustParseAddr("10.1.1.253"), Link: br10}}},
 			}
 		}, []string{"vrf = \"main\"\ngateway = [\"10.1.1.1/24\"]\ngateway_mac = \"02:00:00:00:0b:01\"", "[[vrf]]\nname = \"main\"", "prefix = \"10.9.0.0/16\"\nvia = \"10.1.1.254\"",
-			"! the default route of the main table leads out of the overlay", "! the route to 10.8.0.0/16 in VRF main: no gateway here is in the network of its next hop 10.7.1.254", "! the route to 10.6.0.0/16 in VRF main: its next hop is not a router"}},
+			"! the default route of the main table leads out of the overlay", "! the route to 10.8.0.0/16 in VRF main: no gateway here is in the network of its next hop 10.7.1.254", "! the route to 10.6.0.0/16 in VRF main: its next hop is not a router",
+			"! the route to 10.5.0.0/16 in VRF main: no gateway here is in the network of its next hop 10.1.1.1", "! the route to 10.9.0.0/16 in VRF main: there is one already"}},
 		{"two addresses of one network", func(s *kernel.Setup) {
 			s.Link(br10).Addrs, s.Link(br10).Forwards.IPv4 = []netip.Prefix{netip.MustParsePrefix("10.1.1.1/24"), netip.MustParsePrefix("10.1.1.2/24")}, true
 		}, []string{`gateway = ["10.1.1.1/24"]`, "! br10 has 10.1.1.2/24, which no gateway can have: it overlaps 10.1.1.1/24"}},
@@ -439,6 +445,11 @@ func TestSettings(t *testing.T) {
 				kernel.Link{Index: 10, Name: "br11", Bridge: &kernel.Bridge{}})
 		}, []string{"-10011", `address = "192.0.2.1"`, "! vxlan device vx11 speaks from 192.0.2.77, UDP port 4789, and most VNIs from 192.0.2.1, UDP port 4789"}},
 		{"two VNIs in one bridge", upper(kernel.Link{Name: "vx11", Master: br10, Up: true, VXLAN: device(10011), Port: asMade()}), []string{"-id = 10011", "! bridge br10, vxlan device vx11, VNI 10011: it is bridged to VNI 10010 there"}},
+		{"a VNI twice", func(s *kernel.Setup) {
+			x := device(10010)
+			x.Port = 4790
+			s.Links = append(s.Links, kernel.Link{Index: 9, Name: "vx11", Master: 10, Up: true, VXLAN: x, Port: asMade()}, kernel.Link{Index: 10, Name: "br11", Bridge: &kernel.Bridge{}})
+		}, []string{"! bridge br11, vxlan device vx11, VNI 10010: the VNI is that of bridge br10, vxlan device vx10 already"}},
 		{"a device in no bridge", upper(kernel.Link{Name: "vx11", Up: true, VXLAN: device(10011)}), []string{"-id = 10011", "! vxlan device vx11 is in no bridge"}},
 		{"GPE", func(s *kernel.Setup) {
 			upper(kernel.Link{Name: "vx11", Master: br10, Up: true, VXLAN: &kernel.VXLAN{VNI: 5, GPE: true}})(s)

@@ -103,7 +103,7 @@ func (c *converter) addAddr(v *vni, l *kernel.Link, p netip.Prefix) {
 		return
 	}
 	if len(v.gateway) == 0 {
-		v.note("have DHCP relayed by dhcp_servers, and other services of this machine reached by a veth pair, with one end as a [[port]] here",
+		v.note("have DHCP relayed by dhcp_servers, and other services of this machine reached by a veth pair, with one end as a [[port]] here. When you change over take the addresses away, because Linux answers ARP for those of a device that is down too:\nip address flush dev "+l.Name,
 			"%s becomes a gateway of vxgw's: it answers ARP, ND and ping at these addresses and routes, and no service of this machine is reached at them", l.Name)
 	}
 	v.gateway, v.vrf = append(v.gateway, p), r

@@ -13,18 +13,18 @@ import (
 	"vxgw/l2/frame"
 )
 
-// attrs yields the attributes of b; none where b is not well formed. The values are
-// borrowed from b.
+// attrs yields the attributes of b, and stops at the first that lies about its length.
+// The values are borrowed from b.
+//
+// It is not the library's ParseRouteAttr: that panics where the last one is not padded.
 func attrs(b []byte) iter.Seq2[uint16, value] {
 	return func(yield func(uint16, value) bool) {
-		all, err := nl.ParseRouteAttr(b)
-		if err != nil {
-			return
-		}
-		for _, a := range all {
-			if !yield(a.Attr.Type&nl.NLA_TYPE_MASK, a.Value) {
+		for len(b) >= unix.SizeofRtAttr {
+			n := int(binary.NativeEndian.Uint16(b))
+			if n < unix.SizeofRtAttr || n > len(b) || !yield(binary.NativeEndian.Uint16(b[2:])&nl.NLA_TYPE_MASK, b[unix.SizeofRtAttr:n]) {
 				return
 			}
+			b = b[min((n+3)&^3, len(b)):]
 		}
 	}
 }
