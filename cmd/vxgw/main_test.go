@@ -171,6 +171,7 @@ func TestCommandLine(t *testing.T) {
 		{"version as a flag", "--version", "", 0, "vxgw devel", ""},
 		{"sample", "sample", "", 0, "[underlay]", ""},
 		{"schema", "schema", "", 0, `"$schema": "https://json-schema.org/draft/2020-12/schema"`, ""},
+		{"import of no bridge", "import no-such-bridge", "", 1, "", `error: there is no bridge "no-such-bridge"`},
 		{"one argument too many", "sample all", "", 2, "", "Try 'vxgw sample --help'."},
 		{"check", "check -c " + file, "", 0, "192.0.2.1", ""},
 		{"check nothing", "check -c /nonexistent", "", 2, "", "/nonexistent: there is no such file"},
