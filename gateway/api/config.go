@@ -54,5 +54,5 @@ func (v View) config(r ConfigRow) []string {
 	if r.ConfirmUntil != nil {
 		until = r.ConfirmUntil.Local().Format(time.TimeOnly)
 	}
-	return []string{r.File, r.State, age(v.Now.Sub(r.Since)), until, strings.Join(r.RestartNeeded, ","), r.Reason}
+	return []string{r.File, r.State, Age(v.Now.Sub(r.Since)), until, strings.Join(r.RestartNeeded, ","), r.Reason}
 }

@@ -104,7 +104,7 @@ func aboutVTEP(f *frame, key string) []string {
 	case v.LastSeen == nil:
 		l.add("last seen", "never")
 	default:
-		l.add("last seen", age(f.Time.Sub(*v.LastSeen))+" ago, "+v.LastSeen.In(f.Time.Location()).Format(time.DateTime))
+		l.add("last seen", api.Age(f.Time.Sub(*v.LastSeen))+" ago, "+v.LastSeen.In(f.Time.Location()).Format(time.DateTime))
 	}
 	l.traffic(f.meter.of(key), counters{v.RxPackets, v.RxBytes, v.TxPackets, v.TxBytes})
 	l.add("MTU", number(v.MTU))
@@ -153,7 +153,7 @@ func aboutMAC(f *frame, key string) []string {
 	l.add("VTEP", m.VTEP)
 	l.add("origin", m.Origin)
 	if m.Origin == api.OriginLearned {
-		l.add("last frame", age(time.Duration(m.Age)*time.Second)+" ago")
+		l.add("last frame", api.Age(time.Duration(m.Age)*time.Second)+" ago")
 		l.add("to forget it", "vxgw clear mac "+m.MAC)
 	}
 	if m.Held {

@@ -61,20 +61,6 @@ func grouped(n uint64) string {
 	return b.String()
 }
 
-// age writes a time span in its two largest units: 12s, 5m3s, 2h5m, 3d4h.
-func age(d time.Duration) string {
-	s := max(0, int64(d/time.Second))
-	switch {
-	case s < 60:
-		return fmt.Sprintf("%ds", s)
-	case s < 3600:
-		return fmt.Sprintf("%dm%ds", s/60, s%60)
-	case s < 86400:
-		return fmt.Sprintf("%dh%dm", s/3600, s/60%60)
-	}
-	return fmt.Sprintf("%dd%dh", s/86400, s/3600%24)
-}
-
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // number writes a number, and nothing for none.

@@ -118,7 +118,7 @@ func vtepRows(f *frame, _ bool) []row {
 			seen.text = "-"
 		case v.LastSeen != nil:
 			ago := f.Time.Sub(*v.LastSeen)
-			seen = cell{age(ago), ago.Seconds()}
+			seen = cell{api.Age(ago), ago.Seconds()}
 		}
 		rows = append(rows, row{
 			key: vtepKey(v),
@@ -153,7 +153,7 @@ func macRows(f *frame, _ bool) []row {
 		m := &f.found.Rows[i]
 		old, held := cell{"-", unknown}, ""
 		if m.Origin == api.OriginLearned {
-			old = cell{age(time.Duration(m.Age) * time.Second), float64(m.Age)}
+			old = cell{api.Age(time.Duration(m.Age) * time.Second), float64(m.Age)}
 		}
 		if m.Held {
 			held = "held"

@@ -87,7 +87,7 @@ func (m *Model) heads() []string {
 		}
 	}
 	left := fmt.Sprintf("%s  VTEP %s %s  ports %d/%d up  running %s",
-		m.look.title.Render("vxgw "+clean(o.Name)), clean(o.Underlay.Address), underlay, up, len(o.Ports), age(seconds(o.Uptime)))
+		m.look.title.Render("vxgw "+clean(o.Name)), clean(o.Underlay.Address), underlay, up, len(o.Ports), api.Age(seconds(o.Uptime)))
 	right := fmt.Sprintf("every %s  %s", m.every, o.Time.Format(time.TimeOnly))
 	if m.paused {
 		right = m.look.active.Render("PAUSED") + "  " + o.Time.Format(time.TimeOnly)
@@ -158,7 +158,7 @@ func aboutConfig(c *api.ConfigRow, now time.Time) []string {
 		if c.ConfirmUntil == nil {
 			return nil
 		}
-		return []string{fmt.Sprintf("configuration not confirmed: rolled back in %s unless `vxgw confirm` follows", age(c.ConfirmUntil.Sub(now).Round(time.Second)))}
+		return []string{fmt.Sprintf("configuration not confirmed: rolled back in %s unless `vxgw confirm` follows", api.Age(c.ConfirmUntil.Sub(now).Round(time.Second)))}
 	case api.ConfigRolledBack:
 		return []string{"configuration rolled back: " + c.Reason}
 	}
