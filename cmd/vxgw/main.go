@@ -68,7 +68,7 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 	root.SetHelpCommand(helpCommand(root))
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
-		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), clearCommand(), eventsCommand(), explainCommand(), captureCommand(),
+		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), clearCommand(), eventsCommand(), explainCommand(), captureCommand(), doctorCommand(),
 		sampleCommand(), schemaCommand(), demoCommand(), versionCommand(),
 	)
 	for _, command := range packagers {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -164,6 +165,9 @@ func TestDocument(t *testing.T) {
 func withReload(o *Options) {
 	o.Commit = &committer{}
 	o.ClearMACs = func(ClearRequest) (Cleared, error) { return Cleared{MACs: 2, Held: 1}, nil }
+	o.Doctor = func(_ context.Context, probes bool) []Check {
+		return []Check{{Name: "mtu", State: CheckWarn, Says: fmt.Sprintf("probes: %v", probes), Mend: "raise it"}, {Name: "rp-filter", State: CheckOK, Says: "well"}}
+	}
 }
 
 // TestAnswersAreAsDocumented judges the answer of every route, good and bad, by the
@@ -201,6 +205,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", `{"prot":"eth1"}`, 400)
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", strings.Repeat(" ", maxBody+1), 413)
 	c.ask("http://vxgw", socket, "GET", "/v1/events?types=x", "", 400)
+	c.ask("http://vxgw", socket, "GET", "/v1/doctor?probes=false", "", 200)
+	c.ask("http://vxgw", socket, "GET", "/v1/doctor?probes=perhaps", "", 400)
 	c.asked["GET /v1/events"] = true // judged in TestEventsAreAsDocumented
 	for _, r := range s.all {
 		if !c.asked[r.method+" "+r.path] {
