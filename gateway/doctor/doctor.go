@@ -11,12 +11,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"vxgw/config"
 	"vxgw/gateway/api"
+	"vxgw/l3/underlay/path"
 	"vxgw/l3/underlay/path/nftables"
 	"vxgw/l3/underlay/probe"
 )
@@ -71,6 +73,15 @@ type shared struct {
 	answers func() ([]probe.Answer, error)
 	rules   func() (*nftables.Ruleset, error)
 	sent    bool // packets to VTEPs: who is silent has been asked for
+
+	vteps func() []netip.Addr
+	paths map[netip.Addr]pathTo
+}
+
+// pathTo is what the kernel says of the path to a VTEP.
+type pathTo struct {
+	path.Path
+	err error
 }
 
 func (e *exam) add(state, mend, format string, args ...any) {
@@ -129,10 +140,10 @@ func Panel(ctx context.Context, s *Subject) []api.Check {
 }
 
 func (s *Subject) run(ctx context.Context, wanted func(*check) bool) (all []api.Check) {
-	once := &shared{rules: sync.OnceValues(s.Machine.Rules)}
+	once := &shared{rules: sync.OnceValues(s.Machine.Rules), vteps: sync.OnceValue(s.vteps), paths: make(map[netip.Addr]pathTo)}
 	once.answers = sync.OnceValues(func() ([]probe.Answer, error) {
 		once.sent = true
-		return (&exam{Subject: s, ctx: ctx}).probe()
+		return (&exam{Subject: s, ctx: ctx, once: once}).probe()
 	})
 	for i := range checks {
 		c := &checks[i]

@@ -30,7 +30,7 @@ type way struct {
 // ways are both of them, through the link that packets to a VTEP leave by.
 func (e *exam) ways() []way {
 	device := func(a netip.Addr) (d nftables.Device) {
-		if p, err := e.Machine.Network.Path(a, e.own()); err == nil {
+		if p, err := e.path(a); err == nil {
 			d = nftables.Device{Name: p.Link, Index: p.LinkIndex}
 		} else if l, ok := e.underlay(); ok {
 			d = nftables.Device{Name: l.Name, Index: l.Index}

@@ -77,19 +77,19 @@ func (m *Machine) exists(name string) bool {
 
 // vteps returns the VTEPs that are sent to, each once, in order: those that a running
 // gateway knows, or those that the configuration names.
-func (e *exam) vteps() []netip.Addr {
+func (s *Subject) vteps() []netip.Addr {
 	var all []netip.Addr
-	if e.Live != nil {
-		for _, v := range e.Live.VTEPs() {
+	if s.Live != nil {
+		for _, v := range s.Live.VTEPs() {
 			if a, err := netip.ParseAddr(v.Address); err == nil && v.Origin != api.OriginGroup {
 				all = append(all, a)
 			}
 		}
 	} else {
-		for i := range e.Config.VNIs {
-			all = append(all, e.Config.VNIs[i].Flood...)
+		for i := range s.Config.VNIs {
+			all = append(all, s.Config.VNIs[i].Flood...)
 		}
-		for _, m := range e.Config.MACs {
+		for _, m := range s.Config.MACs {
 			if m.VTEP.IsValid() {
 				all = append(all, m.VTEP)
 			}
@@ -97,6 +97,19 @@ func (e *exam) vteps() []netip.Addr {
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return slices.Compact(all)
+}
+
+func (e *exam) vteps() []netip.Addr { return e.once.vteps() }
+
+// path asks the kernel for the path to a VTEP, once a run: there may be a thousand of
+// them, and most checks ask.
+func (e *exam) path(to netip.Addr) (path.Path, error) {
+	is, known := e.once.paths[to]
+	if !known {
+		is.Path, is.err = e.Machine.Network.Path(to, e.own())
+		e.once.paths[to] = is
+	}
+	return is.Path, is.err
 }
 
 // own is the VTEP address.
@@ -120,7 +133,7 @@ func (e *exam) towards() (links []path.Link) {
 		}
 	}
 	for _, a := range e.vteps() {
-		p, err := e.Machine.Network.Path(a, e.own())
+		p, err := e.path(a)
 		if err != nil {
 			continue
 		}

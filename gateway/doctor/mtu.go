@@ -48,7 +48,7 @@ func (e *exam) widest() (name string, mtu int) {
 func (e *exam) paths() map[netip.Addr]int {
 	all := make(map[netip.Addr]int)
 	for _, a := range e.vteps() {
-		if p, err := e.Machine.Network.Path(a, e.own()); err == nil && p.MTU > 0 {
+		if p, err := e.path(a); err == nil && p.MTU > 0 {
 			all[a] = p.MTU
 		}
 	}
@@ -91,7 +91,7 @@ func examineMTU(e *exam) {
 	}
 	first := tight[0]
 	mend := fmt.Sprintf("tracepath -n %v, and raise the MTU where it is small to %d", first.vtep, first.need)
-	if p, err := e.Machine.Network.Path(first.vtep, e.own()); err == nil {
+	if p, err := e.path(first.vtep); err == nil {
 		if l, ok := e.Machine.Network.Link(p.Link); ok && l.MTU < first.need {
 			mend = fmt.Sprintf("ip link set dev %s mtu %d", l.Name, first.need)
 		}

@@ -39,7 +39,7 @@ func (e *exam) probe() ([]probe.Answer, error) {
 	_, mtu := e.widest()
 	var targets []probe.Target
 	for _, a := range e.vteps() {
-		p, err := e.Machine.Network.Path(a, e.own())
+		p, err := e.path(a)
 		if err != nil || len(targets) == maxProbed {
 			continue
 		}

@@ -29,7 +29,7 @@ func examineRoutes(e *exam) {
 	var none []lost
 	var here []netip.Addr
 	for _, a := range all {
-		p, err := e.Machine.Network.Path(a, e.own())
+		p, err := e.path(a)
 		if err != nil {
 			none = append(none, lost{a, err})
 		} else if l, ok := e.Machine.Network.Link(p.Link); ok && l.Loopback {
@@ -76,7 +76,7 @@ func (e *exam) hops() (all []hop, vteps map[hop]int) {
 		}
 	}
 	for _, a := range e.vteps() {
-		p, err := e.Machine.Network.Path(a, e.own())
+		p, err := e.path(a)
 		if err != nil {
 			continue
 		}
