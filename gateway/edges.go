@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"vxgw/gateway/doctor"
 	"vxgw/gateway/xdp"
 	"vxgw/l2/port"
 	"vxgw/l3/underlay"
@@ -95,6 +96,10 @@ type Edges struct {
 	// OpenEcho makes a socket that asks other hosts from an address; nil: none are
 	// asked.
 	OpenEcho func(own netip.Addr) (Echo, error)
+
+	// Machine is asked by those who look whether the machine is as it should be; nil:
+	// it is not looked at.
+	Machine *doctor.Machine
 
 	// PortTaken reports whether an error of OpenUnderlay means that somebody
 	// else has the UDP port.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/bpf"
 
+	"vxgw/gateway/doctor"
 	"vxgw/gateway/xdp"
 	"vxgw/l2/port"
 	"vxgw/l2/port/raw"
@@ -36,6 +37,7 @@ func Linux() (Edges, error) {
 		OpenFast:     xdp.NewPlane,
 		PinDir:       xdp.PinDir,
 		OpenEcho:     openEcho,
+		Machine:      doctor.Linux(host),
 		PortTaken:    udp.IsPortTaken,
 		LookAround:   raw.LookAround,
 		IsHeard:      raw.IsHeard,

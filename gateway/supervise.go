@@ -35,6 +35,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	tasks.Go(func() { g.router.run(ctx) })
 	tasks.Go(func() { g.fast.run(ctx) })
 	tasks.Go(func() { g.watch.run(ctx) })
+	tasks.Go(func() { g.examineAtStart(ctx) })
 	defer tasks.Wait()
 	if f := g.ready.Swap(nil); f != nil {
 		(*f)()

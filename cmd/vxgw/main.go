@@ -69,7 +69,7 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
 		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), topCommand(), clearCommand(), eventsCommand(), explainCommand(), captureCommand(),
-		sampleCommand(), importCommand(), schemaCommand(), demoCommand(), versionCommand(),
+		doctorCommand(), sampleCommand(), importCommand(), schemaCommand(), demoCommand(), versionCommand(),
 	)
 	for _, command := range packagers {
 		root.AddCommand(command())

@@ -183,6 +183,17 @@ func (r refused) Is(target error) bool {
 	return target == ErrInvalid && r.status == http.StatusUnprocessableEntity || target == ErrNotNow && r.status == http.StatusConflict
 }
 
+// ErrNoGateway is that nobody listens at the control socket.
+var ErrNoGateway = errors.New("no vxgw answers")
+
+type noGateway struct{ socket string }
+
+func (n noGateway) Error() string {
+	return fmt.Sprintf("no vxgw answers on %s: is it running? systemctl status vxgw", n.socket)
+}
+
+func (n noGateway) Is(target error) bool { return target == ErrNoGateway }
+
 // unreachable says in an operator's words why nothing was answered.
 func (c *Client) unreachable(err error) error {
 	var urlErr *url.Error
@@ -194,7 +205,7 @@ func (c *Client) unreachable(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("no vxgw answers on %s: is it running? systemctl status vxgw", c.socket)
+		return noGateway{c.socket}
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("may not speak to %s: you are not root or in group %s", c.socket, Group)
 	case errors.As(err, &netErr) && netErr.Timeout():

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -174,6 +175,9 @@ func withReload(o *Options) {
 	o.Commit = &committer{}
 	o.Origins = newKeeper()
 	o.ClearMACs = func(ClearRequest) (Cleared, error) { return Cleared{MACs: 2, Held: 1}, nil }
+	o.Doctor = func(_ context.Context, probes bool) []Check {
+		return []Check{{Name: "mtu", State: CheckWarn, Says: fmt.Sprintf("probes: %v", probes), Mend: "raise it"}, {Name: "rp-filter", State: CheckOK, Says: "well"}}
+	}
 }
 
 // TestAnswersAreAsDocumented judges the answer of every route, good and bad, by the
@@ -212,6 +216,8 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", strings.Repeat(" ", maxBody+1), 413)
 	c.askOfOrigins(socket)
 	c.ask("http://vxgw", socket, "GET", "/v1/events?types=x", "", 400)
+	c.ask("http://vxgw", socket, "GET", "/v1/doctor?probes=false", "", 200)
+	c.ask("http://vxgw", socket, "GET", "/v1/doctor?probes=perhaps", "", 400)
 	c.ask("http://vxgw", socket, "GET", "/v1/events?origin=Evpn", "", 400)
 	c.ask(web, plain, "GET", "/v1/events?origin=evpn", "", 403)
 	c.asked["GET /v1/events"] = true // judged in TestEventsAreAsDocumented

@@ -53,7 +53,7 @@ type param struct {
 // routes are all there are. Whoever adds a resource adds its list here.
 func (s *Server) routes() []route {
 	return slices.Concat(
-		s.stateRoutes(), s.explainRoutes(), s.commitRoutes(), s.clearRoutes(), s.captureRoutes(), s.webRoutes(), s.originRoutes(), s.eventRoutes(), s.documentRoutes(), s.metricRoutes(),
+		s.stateRoutes(), s.explainRoutes(), s.commitRoutes(), s.clearRoutes(), s.captureRoutes(), s.webRoutes(), s.originRoutes(), s.doctorRoutes(), s.eventRoutes(), s.documentRoutes(), s.metricRoutes(),
 	)
 }
 

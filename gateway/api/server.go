@@ -50,6 +50,10 @@ type Options struct {
 	// called while somebody looks, once in ten seconds at most; nil: nothing else.
 	Checks func() []Check
 
+	// Doctor looks at the gateway's machine, and sends packets to VTEPs too where probes
+	// says so; nil: nobody does.
+	Doctor func(ctx context.Context, probes bool) []Check
+
 	bounds bounds // the zero bounds: usualBounds
 }
 
@@ -67,6 +71,7 @@ type Server struct {
 	streams [2]chan struct{} // places for streams: of the HTTP listener, and of the socket
 
 	web       *webState
+	examined  [2]once[[]Check] // what Doctor said, without probes and with them
 	ready     chan struct{}
 	httpAddr  atomic.Pointer[string]    // where the HTTP listener stands now
 	forbidden atomic.Pointer[time.Time] // when the log last had who was refused

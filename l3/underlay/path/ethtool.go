@@ -125,19 +125,25 @@ func ask(fd int, name string, h hardware) hardware {
 // ethtoolFlags asks for the offloads that have a flag of their own
 // (ETHTOOL_GFLAGS).
 func ethtoolFlags(fd int, name string) (uint32, error) {
-	value := struct{ cmd, flags uint32 }{cmd: unix.ETHTOOL_GFLAGS}
+	value := [2]uint32{unix.ETHTOOL_GFLAGS}
+	err := ethtoolAsk(fd, name, unsafe.Pointer(&value))
+	return value[1], err
+}
+
+// ethtoolAsk makes one request of a device's driver; data begins with its command.
+func ethtoolAsk(fd int, name string, data unsafe.Pointer) error {
 	ifr := struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
 		_    [16]byte // the rest of struct ifreq
-	}{data: unsafe.Pointer(&value)}
+	}{data: data}
 	if copy(ifr.name[:], name) == unix.IFNAMSIZ {
-		return 0, errors.New("no room for the end of the name")
+		return errors.New("no room for the end of the name")
 	}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&ifr)))
-	runtime.KeepAlive(&value)
+	runtime.KeepAlive(data)
 	if errno != 0 {
-		return 0, errno
+		return errno
 	}
-	return value.flags, nil
+	return nil
 }

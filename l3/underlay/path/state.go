@@ -225,19 +225,31 @@ func (s *state) linkByName(name string) (Link, bool) {
 // holder finds the link that holds addr: one that is up before one that is
 // down, and the oldest of several.
 func (s *state) holder(addr netip.Addr) (best Link, found bool) {
+	all := s.holders(addr)
+	if len(all) == 0 {
+		return Link{}, false
+	}
+	return all[0], true
+}
+
+// holders finds all of them, the one that holder finds first. A link that holds it
+// with two prefix lengths is there once.
+func (s *state) holders(addr netip.Addr) (all []Link) {
 	for a := range s.held {
-		if a.addr != addr {
-			continue
-		}
-		l, ok := s.link(a.index)
-		if !ok {
-			continue
-		}
-		if !found || better(l, best) {
-			best, found = l, true
+		if l, ok := s.link(a.index); ok && a.addr == addr {
+			all = append(all, l)
 		}
 	}
-	return best, found
+	slices.SortFunc(all, func(a, b Link) int {
+		switch {
+		case a.Index == b.Index:
+			return 0
+		case better(a, b):
+			return -1
+		}
+		return 1
+	})
+	return slices.CompactFunc(all, func(a, b Link) bool { return a.Index == b.Index })
 }
 
 // addrs lists what a link holds, in order.
