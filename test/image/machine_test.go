@@ -46,11 +46,11 @@ type nic struct {
 func (m *machine) options(disk string, sshPort int) []string {
 	at := func(name string) string { return filepath.Join(m.dir, name) }
 	args := []string{
-		"-machine", "q35", "-nodefaults", "-display", "none", "-no-user-config", "-m", "1024", "-smp", "2",
-		"-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max", "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
+		"-machine", "q35", "-nodefaults", "-display", "none", "-no-user-config", "-m", "1024",
+		"-accel", "kvm", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng,addr=6",
 		"-chardev", "socket,id=serial,path=" + at("serial"), "-serial", "chardev:serial",
 		"-chardev", "socket,id=qmp,path=" + at("qmp"), "-mon", "chardev=qmp,mode=control",
-		"-drive", "file=" + disk + ",format=raw,if=none,id=disk,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=disk,bootindex=1",
+		"-drive", "file=" + disk + ",format=raw,if=none,id=disk,cache=unsafe,discard=unmap", "-device", "virtio-blk-pci,drive=disk,bootindex=1,addr=7",
 		"-netdev", fmt.Sprintf("user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:%d-:22", sshPort),
 		"-device", "virtio-net-pci,netdev=management,addr=4,romfile=",
 	}
