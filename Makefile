@@ -49,7 +49,7 @@ demo: build
 	$(AS_ROOT) bin/vxgw demo
 
 bench: build
-	@test/provide bench
+	@test/provide
 	go build -trimpath -o bin/vxgw-bench ./test/bench
 	$(AS_ROOT) bin/vxgw-bench -vxgw bin/vxgw -rounds $(ROUNDS) -secs $(SECS) -figures '$(FIGURES)'
 

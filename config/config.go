@@ -88,6 +88,7 @@ type VNI struct {
 	Ageing       time.Duration // 0: never
 	MACLimit     int
 	AllowedVTEPs []netip.Prefix // nil: anyone. The default, from Flood, is filled in
+	AllowedOnly  bool           // AllowedVTEPs is in the file: whom else a controller names may not send
 	SuppressARP  bool
 	Moves        Moves
 	Storm        Storm // each of its limits is one of what goes into the overlay, and another of what comes out

@@ -206,7 +206,7 @@ format = "journald"
 		Datapath: Datapath{Mode: ModeRaw, Workers: 3, MACLimit: 5000},
 		VNIs: []VNI{
 			{ID: 10010, VLAN: 10, Name: "web", Flood: addrs("2001:db8::2", "2001:db8::3"), Group: netip.MustParseAddr("ff0e::1"), MACLimit: 7,
-				AllowedVTEPs: prefixes("2001:db8::/64", "2001:db8:1::9/128"), SuppressARP: true, ClampMSS: true, VRF: "red",
+				AllowedVTEPs: prefixes("2001:db8::/64", "2001:db8:1::9/128"), AllowedOnly: true, SuppressARP: true, ClampMSS: true, VRF: "red",
 				Moves: Moves{Limit: 3, Window: time.Minute}, Storm: Storm{Broadcast: 10, UnknownUnicast: 10_000_000},
 				Gateway: prefixes("10.1.1.1/24", "2001:db8:1::1/64"), RA: true, GatewayMAC: mac("00:00:5e:00:01:01")},
 			{ID: 16777215, Learning: true, Ageing: 5 * time.Minute, MACLimit: 65536, Moves: usualMoves, VRF: "red", Gateway: prefixes("10.1.2.1/31"), GatewayMAC: gatewayMAC("edge-1")},

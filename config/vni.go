@@ -28,7 +28,7 @@ func (b *builder) readVNIs(sections []section) {
 			Storm:    stormOf(s),
 			ClampMSS: get[bool](s, "clamp_mss"),
 		}
-		v.AllowedVTEPs = b.allowed(s, &v)
+		v.AllowedVTEPs, v.AllowedOnly = b.allowed(s, &v), s.has("allowed_vteps")
 		b.indexVNI(s, v, i)
 		b.readIRB(s, &v)
 		b.cfg.VNIs = append(b.cfg.VNIs, v)

@@ -243,7 +243,7 @@ func (x *explainer) destination(v forward.Verdict, f frame.Frame) {
 
 // hop says where an FDB entry points.
 func (x *explainer) hop(e fdb.Entry) string {
-	row := macRow(x.s, e, x.now)
+	row := x.gw.macRow(x.s, e, x.now)
 	if row.Port != "" {
 		return fmt.Sprintf("%s, behind port %s", row.Origin, row.Port)
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"iter"
-	"strings"
 
 	"vxgw/gateway/api"
 	"vxgw/gateway/forward"
@@ -31,7 +30,11 @@ func (g *Gateway) FindMACs(q api.MACQuery) iter.Seq[api.MACRow] {
 			if _, live := g.tables.FDB().Lookup(e.Domain, e.MAC, now); !live {
 				continue // expired, and not swept yet
 			}
-			if !yield(macRow(s, e, now)) {
+			row := g.macRow(s, e, now)
+			if q.Origin != "" && row.Origin != q.Origin {
+				continue // another controller of those that the FDB has one word for
+			}
+			if !yield(row) {
 				return
 			}
 		}
@@ -71,7 +74,7 @@ func (w *wanted) entry(e fdb.Entry) bool {
 	if int(e.Domain) >= len(w.domains) || !w.domains[e.Domain] {
 		return false
 	}
-	if w.origin != "" && !strings.EqualFold(w.origin, e.Origin.String()) {
+	if w.origin != "" && w.origin != e.Origin.String() && e.Origin.Name() != fdb.Controller {
 		return false
 	}
 	if p, isPort := forward.HopPort(e.Hop); isPort {

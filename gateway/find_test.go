@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vxgw/gateway/api"
+	"vxgw/gateway/control"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
@@ -49,11 +50,22 @@ func TestFindMACs(t *testing.T) {
 		b.tables.FDB().Learn(d, frame.MACFromUint64(0x020000000000+uint64(i)*257), hop, b.now)
 	}
 	b.tables.FDB().Set(fdb.Entry{Domain: d, MAC: nobodyMAC, Hop: forward.PortHop(b.ports[0].id), Origin: fdb.Static})
+	said := control.NewWords()
+	for i := range 4 {
+		said.MACs[control.MACKey{VNI: 1000, MAC: frame.MACFromUint64(0x02cccc000000 + uint64(i))}] = control.MAC{VTEP: s.VTEPs[0].Addr}
+	}
+	for _, o := range []control.Origin{"zebra", "yeti"} {
+		if _, err := b.TellOrigin(control.Request{Origin: o, Replace: &said}); err != nil {
+			t.Fatal(err)
+		}
+		delete(said.MACs, control.MACKey{VNI: 1000, MAC: frame.MACFromUint64(0x02cccc000000)})
+	}
+	isController := func(name string) bool { return name == "zebra" || name == "yeti" }
 	isPort := func(name string) bool {
 		return slices.ContainsFunc(s.Ports, func(p forward.Port) bool { return p.Name == name })
 	}
-	for _, query := range []string{"", "e1", "e", "E1", "zz", "192.0.2.2", "192.0.2.9", "static", "learned", "gateway", "evpn", "01:01", "101", "0200.0000", "e2 101", "192.0.2.3 02", "gateway e1", "5e00"} {
-		q, err := api.ParseMACQuery(query, isPort)
+	for _, query := range []string{"", "e1", "e", "E1", "zz", "192.0.2.2", "192.0.2.9", "static", "learned", "gateway", "evpn", "01:01", "101", "0200.0000", "e2 101", "192.0.2.3 02", "gateway e1", "5e00", "zebra", "yeti", "yeti cccc", "zebra 192.0.2.3"} {
+		q, err := api.ParseMACQuery(query, isPort, isController)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,6 +87,8 @@ func TestFindMACs(t *testing.T) {
 	}
 }
 
+func nobody(string) bool { return false }
+
 var nobodyMAC = frame.MAC{2, 0xde, 0xad, 0, 0, 1}
 
 // plainly is a query of words, each looked for in the text of a row.
@@ -87,7 +101,7 @@ func plainly(r api.MACRow, query string, isPort func(string) bool) bool {
 			has = r.Port == w
 		case strings.Count(w, ".") == 3:
 			has = r.VTEP == w
-		case len(w) > 4 && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz") == "", w == "evpn":
+		case len(w) > 4 && strings.Trim(w, "abcdefghijklmnopqrstuvwxyz") == "", w == "evpn", w == "yeti":
 			has = r.Origin == w
 		case strings.Contains(w, ":"):
 			has = strings.Contains(r.MAC, w)
@@ -109,7 +123,7 @@ func plainly(r api.MACRow, query string, isPort func(string) bool) bool {
 func TestFindAllocates(t *testing.T) {
 	b := newBench(t)
 	fill(b, 10_000)
-	q, err := api.ParseMACQuery("dead:beef", func(string) bool { return false })
+	q, err := api.ParseMACQuery("dead:beef", nobody, nobody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +153,7 @@ func fill(b *bench, n int) {
 func BenchmarkFindMACs(b *testing.B) {
 	g := newBench(b)
 	fill(g, 1_000_000)
-	q, _ := api.ParseMACQuery("ff:ff:ff", func(string) bool { return false })
+	q, _ := api.ParseMACQuery("ff:ff:ff", nobody, nobody)
 	b.Run("find nothing", func(b *testing.B) {
 		for b.Loop() {
 			for range g.FindMACs(q) {

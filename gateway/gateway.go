@@ -35,6 +35,7 @@ type Gateway struct {
 	paths         paths
 	pathMTUs      pathMTUs
 	watch         watch
+	origins       *origins
 
 	cfg    atomic.Pointer[config.Config] // what runs; Reload replaces it
 	ipsec  atomic.Bool                   // the host has IPsec policies
@@ -63,6 +64,7 @@ func New(cfg *config.Config, edges Edges, log *slog.Logger) (*Gateway, error) {
 		kick:          make(chan struct{}, 1),
 		paths:         newPaths(),
 		answers:       counters.NewLimit(answersPerSecond),
+		origins:       newOrigins(),
 	}
 	g.fast = newFast(g, cfg)
 	g.drops = capture.NewRecorder(capture.MaxRecords)

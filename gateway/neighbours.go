@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"vxgw/gateway/api"
+	"vxgw/gateway/control"
 	"vxgw/gateway/forward"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
@@ -52,6 +53,9 @@ func (g *Gateway) Neighbours() []api.NeighbourRow {
 			State: neighbourState(e, now), Origin: api.OriginLearned,
 		}
 		row.Port, row.VTEP = g.whereIs(s, e.Domain, e.MAC)
+		if e.Bound {
+			row.Origin = string(g.tables.OriginOfHost(control.NeighbourKey{VNI: row.VNI, Addr: e.Addr}))
+		}
 		rows = append(rows, row)
 	}
 	return append(rows, g.hosts(s)...)
@@ -72,8 +76,8 @@ func (g *Gateway) hosts(s *forward.Snapshot) []api.NeighbourRow {
 			row.MAC = e.MAC.String()
 			row.Port, row.VTEP = g.whereIs(s, e.Domain, e.MAC)
 		}
-		if e.State == nud.Permanent {
-			row.Origin = api.OriginStatic
+		if e.State == nud.Permanent || e.State == nud.Bound {
+			row.Origin = cmp.Or(string(g.tables.OriginOfHost(control.NeighbourKey{VNI: row.VNI, Addr: e.Addr})), api.OriginStatic)
 		}
 		rows = append(rows, row)
 	}
@@ -84,6 +88,9 @@ func (g *Gateway) hosts(s *forward.Snapshot) []api.NeighbourRow {
 }
 
 func neighbourState(e neigh.Entry, now uint32) string {
+	if e.Bound {
+		return api.NeighbourBound
+	}
 	if e.Fresh(now) {
 		return api.NeighbourFresh
 	}

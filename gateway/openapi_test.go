@@ -54,6 +54,11 @@ func TestAnswersOfAGateway(t *testing.T) {
 	answer := func(method, path, code string) string {
 		return fmt.Sprintf("/paths/%s/%s/responses/%s/content/application~1json/schema", strings.ReplaceAll(path, "/", "~1"), strings.ToLower(method), code)
 	}
+	if status, text := ask(http.MethodPut, "/v1/origins/evpn", `{"vteps":[{"vni":1000,"address":"192.0.2.9"}],"macs":[{"vni":7,"mac":"02:00:00:00:07:07","vtep":"192.0.2.9"}]}`); status != http.StatusOK {
+		t.Errorf("%d %s", status, text)
+	} else {
+		judge("what a controller says", text, answer("PUT", "/v1/origins/{origin}", "200"))
+	}
 	for _, r := range api.Resources {
 		path := "/v1/" + r.Name
 		status, text := ask(http.MethodGet, path, "")
@@ -107,27 +112,12 @@ func TestAnswersOfAGateway(t *testing.T) {
 // serveBench has a gateway answer at a socket until the test ends.
 func serveBench(t *testing.T, b *bench) (ask func(method, path, body string) (int, string), client *api.Client) {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "s")
-	s := api.New(b.Gateway, api.Options{Socket: socket, Version: "v1"})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	select {
-	case <-s.Ready():
-	case err := <-done:
-		t.Fatal(err)
-	}
+	socket := serveAt(t, b)
 	plain := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}}
 	client = api.NewClient(socket)
-	t.Cleanup(func() {
-		client.Close()
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(client.Close)
 	return func(method, path, body string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequest(method, "http://vxgw"+path, strings.NewReader(body))
@@ -145,4 +135,26 @@ func serveBench(t *testing.T, b *bench) (ask func(method, path, body string) (in
 		}
 		return resp.StatusCode, string(text)
 	}, client
+}
+
+// serveAt has a gateway answer at a socket until the test ends.
+func serveAt(t *testing.T, b *bench) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "s")
+	s := api.New(b.Gateway, api.Options{Socket: socket, Version: "v1", Origins: b.Gateway})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	select {
+	case <-s.Ready():
+	case err := <-done:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return socket
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"iter"
 
 	"vxgw/gateway/api"
@@ -18,7 +19,11 @@ func (g *Gateway) Routes() iter.Seq[api.RouteRow] {
 				continue
 			}
 			for r := range s.VRFs[i].Table.All() {
-				if !yieldRoute(yield, s, s.VRFs[i].Name, r) {
+				who := r.Origin.String()
+				if r.Origin == vrf.OriginController {
+					who = cmp.Or(string(g.tables.OriginOfRoute(s.VRFs[i].Name, r.Prefix)), who)
+				}
+				if !yieldRoute(yield, s, s.VRFs[i].Name, r, who) {
 					return
 				}
 			}
@@ -27,8 +32,8 @@ func (g *Gateway) Routes() iter.Seq[api.RouteRow] {
 }
 
 // yieldRoute yields a row for each next hop of a route.
-func yieldRoute(yield func(api.RouteRow) bool, s *forward.Snapshot, name string, r *vrf.Route) bool {
-	row := api.RouteRow{VRF: name, Prefix: r.Prefix.String(), Kind: r.Kind.String(), Origin: r.Origin.String()}
+func yieldRoute(yield func(api.RouteRow) bool, s *forward.Snapshot, name string, r *vrf.Route, who string) bool {
+	row := api.RouteRow{VRF: name, Prefix: r.Prefix.String(), Kind: r.Kind.String(), Origin: who}
 	if len(r.Hops) == 0 {
 		return yield(row)
 	}

@@ -113,6 +113,9 @@ func (g *Gateway) VTEPs() []api.VTEPRow {
 			TxPackets: v.Traffic.TxPackets.Load(), TxBytes: v.Traffic.TxBytes.Load(),
 			LastSeen: wallClock(v.Traffic.LastSeen.Load(), now),
 		}
+		if o := g.tables.OriginOfVTEP(v.Addr); o != "" {
+			row.Origin = string(o)
+		}
 		row.PathMTU, row.PathMTUFrom, row.PathProbe, row.PathShrunk = g.pathMTUs.row(v.Addr)
 		if g.tables.Static(v.Addr) {
 			row.Origin = "static"
@@ -182,15 +185,16 @@ func (g *Gateway) MACs(vni uint32) iter.Seq[api.MACRow] {
 			if _, live := g.tables.FDB().Lookup(e.Domain, e.MAC, now); !live {
 				continue // expired, and not swept yet
 			}
-			if !yield(macRow(s, e, now)) {
+			if !yield(g.macRow(s, e, now)) {
 				return
 			}
 		}
 	}
 }
 
-func macRow(s *forward.Snapshot, e fdb.Entry, now uint32) api.MACRow {
-	row := api.MACRow{VNI: s.Domains[e.Domain].VNI, MAC: e.MAC.String(), Origin: e.Origin.String(), Held: e.Held}
+func (g *Gateway) macRow(s *forward.Snapshot, e fdb.Entry, now uint32) api.MACRow {
+	vni := s.Domains[e.Domain].VNI
+	row := api.MACRow{VNI: vni, MAC: e.MAC.String(), Origin: g.originName(vni, e.MAC, e.Origin), Held: e.Held}
 	if e.Origin == fdb.Learned {
 		row.Age = now - min(e.Seen, now)
 	}
@@ -210,6 +214,13 @@ func (g *Gateway) MACCounts() map[api.MACCountKey]int {
 		learned := t.DomainLearned(d)
 		counts[api.MACCountKey{VNI: vni, Origin: fdb.Learned.String()}] = learned
 		counts[api.MACCountKey{VNI: vni, Origin: fdb.Static.String()}] = t.DomainLen(d) - learned
+	}
+	// What a station that is here has taken is learned, and a controller's word all the
+	// same: of those there are few.
+	static := func(vni uint32) api.MACCountKey { return api.MACCountKey{VNI: vni, Origin: fdb.Static.String()} }
+	for _, c := range g.tables.SaidMACs() {
+		counts[api.MACCountKey{VNI: c.VNI, Origin: string(c.Origin)}] = c.Count
+		counts[static(c.VNI)] = max(0, counts[static(c.VNI)]-c.Count)
 	}
 	return counts
 }

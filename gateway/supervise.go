@@ -67,6 +67,8 @@ func (g *Gateway) everySecond(ticks int) {
 	g.pollEdges() // before the sweep, which asks who was heard
 	g.fast.everySecond(g.edges.Clock())
 	g.tables.Sweep(g.edges.Clock())
+	g.sweepOrigins()
+	g.tables.Mend(g.edges.Clock())
 	if f := g.edges.LookAround; f != nil {
 		if err := f(); err != nil {
 			g.trouble.once("look around", "packet captures on this machine are not noticed: they miss what the gateway sends", "err", err, "mend", "let the gateway read /proc/net/packet")

@@ -1,17 +1,20 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"vxgw/config"
 	"vxgw/gateway/api"
+	"vxgw/gateway/control"
 	"vxgw/gateway/events"
 	"vxgw/gateway/forward"
 	"vxgw/gateway/journal"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
+	"vxgw/l3/nud"
 )
 
 const (
@@ -159,7 +162,7 @@ func (w *watch) vtep(e *events.Event, r *journal.Record) {
 	case r.Static:
 		e.Origin = api.OriginStatic
 	default:
-		e.Origin = api.OriginLearned
+		e.Origin = cmp.Or(string(w.gw.tables.OriginOfVTEP(r.Addr)), api.OriginLearned)
 	}
 }
 
@@ -169,11 +172,18 @@ func (w *watch) mac(s *forward.Snapshot, e *events.Event, r *journal.Record) {
 		e.Type, e.Cause = events.MACGone, r.Cause.String()
 		return
 	}
-	e.Type, e.Origin = events.MACLearned, r.Origin.String()
+	e.Type, e.Origin = events.MACLearned, w.gw.originName(e.VNI, r.MAC, r.Origin)
 	e.Port, e.VTEP = namesOf(s, r.Hop)
 	if r.Moved {
 		e.Type = events.MACMoved
 		e.FromPort, e.FromVTEP = namesOf(s, r.From)
+		switch {
+		case !r.By.IsController():
+		case r.By.Name() == fdb.Controller && r.Origin.Name() == fdb.Controller:
+			e.FromOrigin = r.By.String() // perhaps another than now: its name is not known any more
+		default:
+			e.FromOrigin = w.gw.originName(e.VNI, r.MAC, r.By)
+		}
 	}
 }
 
@@ -198,7 +208,22 @@ func (w *watch) neighbour(s *forward.Snapshot, e *events.Event, r *journal.Recor
 	}
 	e.MAC = r.MAC.String()
 	e.Port, e.VTEP = w.gw.whereIs(s, r.Domain, r.MAC)
+	e.Origin = w.gw.pinnedBy(e.VNI, r)
 	return true
+}
+
+// pinnedBy is who says who has an address, where that is not learned.
+func (g *Gateway) pinnedBy(vni uint32, r *journal.Record) string {
+	if !r.Routed {
+		if e, _ := g.tables.Neighbours().Lookup(r.Domain, r.Addr, g.edges.Clock()); !e.Bound {
+			return ""
+		}
+		return string(g.tables.OriginOfHost(control.NeighbourKey{VNI: vni, Addr: r.Addr}))
+	}
+	if e, _ := g.tables.Hosts().Peek(r.Domain, r.Addr); e.State != nud.Permanent && e.State != nud.Bound {
+		return ""
+	}
+	return cmp.Or(string(g.tables.OriginOfHost(control.NeighbourKey{VNI: vni, Addr: r.Addr})), api.OriginStatic)
 }
 
 // whereIs names the port or the VTEP that a station is behind; nothing where that is

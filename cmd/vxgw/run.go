@@ -106,7 +106,7 @@ func run(ctx context.Context, begin *commit.Beginning, log *slog.Logger, level *
 	server := api.New(gw, api.Options{
 		Socket: cfg.API.Socket, HTTP: cfg.API.HTTP, ReadGroup: cfg.API.ReadGroup, HTTPHosts: cfg.API.HTTPHosts,
 		Version: version, Revision: revision, Log: log, Commit: again,
-		ClearMACs: gw.ClearMACs,
+		ClearMACs: gw.ClearMACs, Origins: gw,
 	})
 	eg, working := errgroup.WithContext(ctx)
 	ready := make(chan struct{})

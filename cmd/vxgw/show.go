@@ -26,6 +26,7 @@ var aliases = map[string][]string{
 	"macs":       {"mac", "fdb"},
 	"neighbours": {"neighbour", "neighbors", "neigh"},
 	"routes":     {"route"},
+	"origins":    {"origin", "controllers"},
 	"drops":      {"drop"},
 }
 

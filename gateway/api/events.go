@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"vxgw/gateway/control"
 	"vxgw/gateway/events"
 )
 
@@ -34,6 +35,7 @@ func (s *Server) eventRoutes() []route {
 		params: []param{
 			{name: "types", doc: "only these, separated by commas: " + typeList() + "; or a class, as mac. resync and snapshots' begin and end come always", is: schema{"type": "string"}},
 			{name: "vni", doc: "of what is kept by VNI only what belongs to this one; other events come all the same", is: vniParam.is},
+			{name: "origin", doc: "the stream is that of this controller, which lives while it is open: what it has said is kept. For who may write, on the socket", is: schema{"type": "string", "pattern": originPattern}},
 			{name: "snapshot", doc: "1: begin with what there is", is: schema{"type": "string", "enum": []string{"0", "1"}}},
 			{name: lastID, in: "header", doc: "go on after this event", is: schema{"type": "string", "pattern": "^[0-9]*$"}},
 		},
@@ -55,13 +57,14 @@ func typeList() string {
 // listening is what a listener to events asks for.
 type listening struct {
 	filter   events.Filter
+	origin   control.Origin // whose stream it is; "": nobody's
 	snapshot bool
 	after    uint64 // the event that he had last, or that was the last when he came
 	resumes  bool   // there was one
 }
 
 func readListening(r *http.Request) (l listening, err error) {
-	query, err := onlyParameters(r.URL, "types", "vni", "snapshot")
+	query, err := onlyParameters(r.URL, "types", "vni", "origin", "snapshot")
 	if err != nil {
 		return l, err
 	}
@@ -71,6 +74,8 @@ func readListening(r *http.Request) (l listening, err error) {
 			err = l.filter.Want(value)
 		case "vni":
 			l.filter.VNI, err = ParseVNI(value)
+		case "origin":
+			l.origin, err = control.ParseOrigin(value)
 		case "snapshot":
 			if l.snapshot = value == "1"; value != "0" && value != "1" {
 				err = fmt.Errorf("snapshot %q: write 1, or 0", value)
@@ -96,11 +101,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "%v", err)
 		return
 	}
+	peer := peerIn(r.Context())
+	if l.origin != "" && !s.mayAttach(w, r, peer) {
+		return
+	}
 	if !l.resumes {
 		l.after = s.src.Events().Last() // what happens from now on is told, however long the rest takes
 	}
 	places := s.streams[0]
-	if peerIn(r.Context()) != nil {
+	if peer != nil {
 		places = s.streams[1]
 	}
 	select {
@@ -120,11 +129,30 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if err := control.SetReadDeadline(time.Time{}); err != nil { // the request is read; or the server would end it for being slow
 		return
 	}
+	if l.origin != "" {
+		defer s.opts.Origins.AttachOrigin(l.origin)()
+	}
 	st := &eventStream{
 		s: s, want: l, log: s.src.Events(), buf: make([]events.Event, 64),
 		out: bufio.NewWriterSize(&pacedWriter{w: w, control: control, stall: s.bounds.stall}, streamBuffer),
 	}
 	_ = st.run(r.Context()) // he is gone, or does not read: there is nobody to tell
+}
+
+// mayAttach reports whether a stream may be a controller's: it changes how long what the
+// controller has said is kept. Who may not is answered.
+func (s *Server) mayAttach(w http.ResponseWriter, r *http.Request, p *peer) bool {
+	switch {
+	case p == nil:
+		refuse(w, http.StatusForbidden, "a controller's stream of events is on the control socket alone: leave origin out here")
+	case p.may < mayWrite:
+		s.forbid(w, r, p, mayWrite)
+	case s.opts.Origins == nil:
+		refuse(w, http.StatusNotFound, "this gateway has no controllers: leave origin out")
+	default:
+		return true
+	}
+	return false
 }
 
 // eventStream is one listener to events.
@@ -272,7 +300,8 @@ func (s *Server) present(f *events.Filter) iter.Seq[events.Event] {
 		_ = (!f.Wants(events.PortUp) && !f.Wants(events.PortDown) || each(s.src.Ports(), portEvent, yield)) &&
 			(!f.Wants(events.VTEPAdded) || each(s.src.VTEPs(), vtepEvent, yield)) &&
 			(!f.Wants(events.MACLearned) || s.eachMAC(f.VNI, yield)) &&
-			(!f.Wants(events.NeighbourLearned) || each(s.src.Neighbours(), neighbourEvent, yield))
+			(!f.Wants(events.NeighbourLearned) || each(s.src.Neighbours(), neighbourEvent, yield)) &&
+			(!f.Wants(events.OriginConnected) || each(s.src.Origins(), originEvent, yield))
 	}
 }
 
@@ -315,5 +344,16 @@ func neighbourEvent(r NeighbourRow) (events.Event, bool) {
 	if r.VRF != "" {
 		e.Table = events.ByRouting
 	}
+	if r.Origin != OriginLearned {
+		e.Origin = r.Origin
+	}
 	return e, r.MAC != ""
+}
+
+// originEvent leaves out who was swept: nothing of what he said is there.
+func originEvent(r OriginRow) (events.Event, bool) {
+	e := events.Event{
+		Type: events.OriginConnected, Origin: r.Origin, State: r.State, Hold: r.Hold, Entries: r.VTEPs + r.MACs + r.Neighbours + r.Routes,
+	}
+	return e, r.State != string(control.Expired)
 }

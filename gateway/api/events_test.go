@@ -164,6 +164,7 @@ var presentState = []string{
 	"0 mac_learned vni 10010 mac 02:00:00:00:01:02 vtep 192.0.2.2 origin static",
 	"0 mac_learned vni 16777215 mac 02:00:00:00:01:03 vtep 2001:db8::3 origin learned",
 	"0 neighbour_learned vni 10010 mac 02:00:00:00:01:01 address 10.1.1.2 by suppression",
+	"0 origin_connected origin evpn state leased hold 300 entries 1015",
 }
 
 func TestSnapshot(t *testing.T) {
@@ -366,7 +367,7 @@ func TestListenRefusals(t *testing.T) {
 		"vni=0":              "1 to 16777215",
 		"vni=1&vni=2":        "once",
 		"snapshot=yes":       "write 1, or 0",
-		"since=7":            `unknown parameter "since": there is types, vni, snapshot`,
+		"since=7":            `unknown parameter "since": there is types, vni, origin, snapshot`,
 		"types=%zz":          "query",
 		"types=mac&types=vi": "once",
 	} {

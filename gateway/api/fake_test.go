@@ -43,6 +43,7 @@ type fake struct {
 	routes   []RouteRow
 	vrfs     []VRFRow
 	drops    []DropRow
+	origins  []OriginRow
 	datapath []DatapathRow
 
 	asked atomic.Pointer[ExplainRequest]
@@ -64,6 +65,7 @@ func (f *fake) VTEPs() []VTEPRow           { return f.vteps }
 func (f *fake) Routes() iter.Seq[RouteRow] { return slices.Values(f.routes) }
 func (f *fake) VRFs() []VRFRow             { return f.vrfs }
 func (f *fake) Drops() []DropRow           { return f.drops }
+func (f *fake) Origins() []OriginRow       { return f.origins }
 func (f *fake) Neighbours() []NeighbourRow { return f.neigh }
 func (f *fake) Datapath() []DatapathRow    { return f.datapath }
 
@@ -147,6 +149,10 @@ func busy() *fake {
 		neigh:  []NeighbourRow{{VNI: 10010, Address: "10.1.1.2", MAC: "02:00:00:00:01:01", State: NeighbourFresh, Origin: OriginLearned}},
 		routes: []RouteRow{{VRF: "red", Prefix: "10.1.1.0/24", VNI: 10010, Kind: "connected", Origin: "connected"}, {VRF: "red", Prefix: "0.0.0.0/0", Via: "10.1.1.254", Kind: "via", Origin: "static"}},
 		vrfs:   []VRFRow{{Name: "red", Routes: 4, Neighbours: map[string]int{"reachable": 2, "failed": 1}, RxPackets: 9, RxBytes: 900, TxPackets: 8, TxBytes: 800}},
+		origins: []OriginRow{
+			{Origin: "evpn", State: "leased", Generation: 4, Hold: 300, Left: 291, VTEPs: 2, MACs: 1000, Neighbours: 10, Routes: 3, Unused: 7, LastHeard: &seen},
+			{Origin: "my-controller", State: "expired", Generation: 9, Hold: 5, Swept: 1, LastHeard: &seen},
+		},
 		drops: []DropRow{
 			{"tagged_frame", "access", 3, "an 802.1Q or 802.1ad tag on an access port", "make the switch port an untagged access port"},
 			{"ecn", "overlay", 41, "congestion marked on a frame that cannot carry the mark (RFC 6040 section 4.2)", "look for a router"},

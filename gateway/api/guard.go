@@ -30,7 +30,7 @@ func (s *Server) forWriters(r route) http.Handler {
 		if p := peerIn(req.Context()); p.may < mayWrite {
 			s.forbid(w, req, p, mayWrite)
 		} else {
-			s.logged(next, p, w, req)
+			s.logged(next, p, r.often, w, req)
 		}
 	})
 }
@@ -68,10 +68,15 @@ func (s *Server) tellForbidden(p *peer, r *http.Request) {
 }
 
 // logged serves a request that changes something, and has the log say who made it.
-func (s *Server) logged(h http.Handler, p *peer, w http.ResponseWriter, r *http.Request) {
+func (s *Server) logged(h http.Handler, p *peer, often bool, w http.ResponseWriter, r *http.Request) {
 	noted := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
-		s.log.Info("told by the control socket", "method", r.Method, "path", r.URL.Path, "status", noted.status, "uid", p.uid, "pid", p.pid)
+		about := []any{"method", r.Method, "path", r.URL.Path, "status", noted.status, "uid", p.uid, "pid", p.pid}
+		if often {
+			s.log.Debug("told by the control socket again", about...)
+		} else {
+			s.log.Info("told by the control socket", about...)
+		}
 	}()
 	h.ServeHTTP(noted, r)
 }

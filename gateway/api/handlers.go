@@ -24,13 +24,14 @@ const maxBody = 256 << 10
 // errorBody is what every answer that is not 2xx carries.
 type errorBody struct {
 	Error string `json:"error"`
+	Place string `json:"place,omitempty" doc:"where in the request's body, as a JSON pointer; where it is about one place of it"`
 }
 
 // refuse answers with an error for people.
 func refuse(w http.ResponseWriter, status int, format string, args ...any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(errorBody{fmt.Sprintf(format, args...)})
+	json.NewEncoder(w).Encode(errorBody{Error: fmt.Sprintf(format, args...)})
 }
 
 // controlHandler is what the unix socket answers.
@@ -67,7 +68,7 @@ func (s *Server) stateRoutes() []route {
 var rowsOf = map[string]any{
 	"ports": []PortRow{}, "vnis": []VNIRow{}, "vteps": []VTEPRow{}, "macs": []MACRow{},
 	"neighbours": []NeighbourRow{}, "routes": []RouteRow{}, "drops": []DropRow{}, "datapath": []DatapathRow{},
-	"config": []ConfigRow{},
+	"config": []ConfigRow{}, "origins": []OriginRow{},
 }
 
 var vniParam = param{name: "vni", doc: "only what belongs to this VNI", is: schema{"type": "integer", "minimum": 1, "maximum": maxVNI}}
@@ -126,6 +127,8 @@ func (s *Server) state(name string, vni uint32) http.HandlerFunc {
 		return list(s.bounds, keep(s.src.Neighbours(), func(r NeighbourRow) bool { return vni == 0 || r.VNI == vni }))
 	case "routes":
 		return list(s.bounds, s.src.Routes())
+	case "origins":
+		return list(s.bounds, slices.Values(s.src.Origins()))
 	case "drops":
 		return list(s.bounds, slices.Values(s.src.Drops()))
 	case "config":

@@ -23,6 +23,7 @@ const maxEvent = 1 << 20
 type Listening struct {
 	Types    string // separated by commas; "": all
 	VNI      uint32 // 0: all
+	Origin   string // whose stream it is: this controller lives while it is open; "": nobody's
 	Snapshot bool   // begin with what there is
 	After    uint64 // go on after this event; 0: with the next one
 }
@@ -34,6 +35,9 @@ func (l Listening) query() url.Values {
 	}
 	if l.VNI != 0 {
 		q.Set("vni", strconv.FormatUint(uint64(l.VNI), 10))
+	}
+	if l.Origin != "" {
+		q.Set("origin", l.Origin)
 	}
 	if l.Snapshot {
 		q.Set("snapshot", "1")

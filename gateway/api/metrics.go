@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"vxgw/gateway/control"
 )
 
 // The metrics. Direction rx is what came in to the gateway: from the access side
@@ -37,6 +39,12 @@ var (
 	vtepMTUDesc       = desc("vtep_path_mtu_bytes", "Longest outer IP packet that the path to the remote VTEP carries; absent if that is not known.", "vtep")
 	vtepShrunkDesc    = desc("vtep_path_mtu_shrunk_total", "How often the path to the remote VTEP came to carry less.", "vtep")
 	vtepSeenDesc      = desc("vtep_last_seen_timestamp_seconds", "When the remote VTEP was last heard, in seconds since 1970; absent if never.", "vtep")
+
+	originUpDesc      = desc("origin_up", "Whether a controller has shown a sign of life within its hold time: 1, or 0 when what it had said was forgotten.", "origin")
+	originLeftDesc    = desc("origin_hold_left_seconds", "How long what a controller has said is kept unless it shows a sign of life.", "origin")
+	originEntriesDesc = desc("origin_entries", "Entries that a controller has said, by section.", "origin", "section")
+	originUnusedDesc  = desc("origin_entries_unused", "Entries of a controller that are of no use at the moment.", "origin")
+	originSweptDesc   = desc("origin_swept_total", "How often a controller's hold time has ended.", "origin")
 
 	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
 	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same. Of MACs that moved too often (duplicate) only the move that was too many is counted: further frames are duplicate_mac of vxgw_drops_total.", "reason")
@@ -74,6 +82,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 		framesDesc, bytesDesc, dropsDesc, macsDesc, portUpDesc, underDesc, suppressedDesc,
 		vtepRxPacketsDesc, vtepTxPacketsDesc, vtepRxBytesDesc, vtepTxBytesDesc, vtepMTUDesc, vtepShrunkDesc, vtepSeenDesc,
 		datapathDesc, refusedDesc, buildDesc, heldDesc, stormDropsDesc, stormActiveDesc,
+		originUpDesc, originLeftDesc, originEntriesDesc, originUnusedDesc, originSweptDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
 		streamsDesc, resyncsDesc, lostDesc,
 	} {
@@ -108,6 +117,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, v := range c.src.VRFs() {
 		m.vrf(v)
+	}
+	for _, o := range c.src.Origins() {
+		m.origin(o)
 	}
 	for _, d := range c.src.Datapath() {
 		m.gauge(datapathDesc, oneIf(d.Attached), d.Mode, d.Interface)
@@ -181,6 +193,17 @@ func (m metrics) vrf(v VRFRow) {
 	for state, n := range v.Neighbours {
 		m.gauge(vrfNeighboursDesc, float64(n), v.Name, state)
 	}
+}
+
+func (m metrics) origin(o OriginRow) {
+	m.gauge(originUpDesc, oneIf(o.State != string(control.Expired)), o.Origin)
+	m.gauge(originLeftDesc, float64(o.Left), o.Origin)
+	m.gauge(originEntriesDesc, float64(o.VTEPs), o.Origin, "vteps")
+	m.gauge(originEntriesDesc, float64(o.MACs), o.Origin, "macs")
+	m.gauge(originEntriesDesc, float64(o.Neighbours), o.Origin, "neighbours")
+	m.gauge(originEntriesDesc, float64(o.Routes), o.Origin, "routes")
+	m.gauge(originUnusedDesc, float64(o.Unused), o.Origin)
+	m.counter(originSweptDesc, o.Swept, o.Origin)
 }
 
 func vniLabel(vni uint32) string { return strconv.FormatUint(uint64(vni), 10) }

@@ -30,6 +30,7 @@ type metric struct {
 func full() *fake {
 	src := busy()
 	src.vteps[0].PathMTU = 1500
+	src.ports[0].Storm = []StormRow{{Kind: "broadcast", Direction: "rx", Limit: 1000, Dropped: 7, Active: true}}
 	return src
 }
 
@@ -95,15 +96,20 @@ func metricsPage(t *testing.T) string {
 	b.WriteString("\n## Why frames are dropped\n\nThe reasons of `vxgw_drops_total`, in the order in which a frame is questioned, with the\ndirections they occur in. `vxgw show drops` and the dashboard have the same texts.\n\n")
 	b.WriteString("| reason | direction | what it means | what to do |\n|---|---|---|---|\n")
 	for r := forward.None + 1; r < forward.NumReasons; r++ {
-		var where []string
-		for d := range forward.NumDirections {
-			if r.Occurs(d) {
-				where = append(where, d.String())
-			}
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r, strings.Join(where, ", "), r.Meaning(), r.Mend())
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r, directions(r), r.Meaning(), r.Mend())
 	}
 	return b.String()
+}
+
+// directions lists where a reason occurs.
+func directions(r forward.Reason) string {
+	var where []string
+	for d := range forward.NumDirections {
+		if r.Occurs(d) {
+			where = append(where, d.String())
+		}
+	}
+	return strings.Join(where, ", ")
 }
 
 // TestMetricsDocs holds that every metric and every reason is documented.

@@ -123,12 +123,21 @@ func (c *contract) ask(base string, client *http.Client, method, path, body stri
 		c.t.Errorf("%s %s: %s, want %d: %s", method, path, resp.Status, status, text)
 		return
 	}
+	route := documented(req.URL.Path)
 	if status == http.StatusOK {
-		c.asked[method+" "+req.URL.Path] = true
+		c.asked[method+" "+route] = true
 	}
-	if err := c.answer(method, req.URL.Path, fmt.Sprint(status), resp.Header.Get("Content-Type"), text); err != nil {
+	if err := c.answer(method, route, fmt.Sprint(status), resp.Header.Get("Content-Type"), text); err != nil {
 		c.t.Errorf("%s %s: %v\n%s", method, path, err, text)
 	}
+}
+
+// documented is the path as the document has it.
+func documented(path string) string {
+	if strings.HasPrefix(path, "/v1/origins/") {
+		return "/v1/origins/{origin}"
+	}
+	return path
 }
 
 // TestDocument holds that what both listeners serve is the document, and that every
@@ -163,6 +172,7 @@ func TestDocument(t *testing.T) {
 
 func withReload(o *Options) {
 	o.Commit = &committer{}
+	o.Origins = newKeeper()
 	o.ClearMACs = func(ClearRequest) (Cleared, error) { return Cleared{MACs: 2, Held: 1}, nil }
 }
 
@@ -174,7 +184,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	socket, plain := socketClient(s.opts.Socket), plainClient()
 	web := httpURL(t, s, "")
 	for _, r := range s.all {
-		if r.method != http.MethodGet || r.path == "/v1/events" {
+		if r.method != http.MethodGet || r.path == "/v1/events" || r.path == "/v1/origins/{origin}" {
 			continue
 		}
 		if r.on&onSocket != 0 {
@@ -200,7 +210,10 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", `{"port":"eth1","frame":"f"}`, 400)
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", `{"prot":"eth1"}`, 400)
 	c.ask("http://vxgw", socket, "POST", "/v1/explain", strings.Repeat(" ", maxBody+1), 413)
+	c.askOfOrigins(socket)
 	c.ask("http://vxgw", socket, "GET", "/v1/events?types=x", "", 400)
+	c.ask("http://vxgw", socket, "GET", "/v1/events?origin=Evpn", "", 400)
+	c.ask(web, plain, "GET", "/v1/events?origin=evpn", "", 403)
 	c.asked["GET /v1/events"] = true // judged in TestEventsAreAsDocumented
 	for _, r := range s.all {
 		if !c.asked[r.method+" "+r.path] {
@@ -222,6 +235,35 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	if c.answer("GET", "/v1/ports", "200", "text/html", "") == nil || c.answer("GET", "/v1/ports", "400", "application/json", `{"eror":""}`) == nil {
 		t.Error("nothing is wrong with another media type, or another error")
 	}
+}
+
+// askOfOrigins says things as a controller, and judges what it says as well as the
+// answers.
+func (c *contract) askOfOrigins(socket *http.Client) {
+	c.t.Helper()
+	for _, says := range []struct {
+		method, body string
+		status       int
+	}{
+		{"GET", "", 404},
+		{"PATCH", `{}`, 404},
+		{"PUT", fullWords, 200},
+		{"GET", "", 200},
+		{"PATCH", `{}`, 200},
+		{"PATCH", `{"hold":90,"remove":{"macs":[{"vni":10010,"mac":"02:00:00:00:01:03"}]},"add":{"vteps":[{"vni":10010,"address":"192.0.2.9"}]}}`, 200},
+		{"PUT", `{"macs":[{"vni":10010}]}`, 400},
+		{"PUT", strings.Repeat(" ", maxWords+1), 413},
+		{"DELETE", "", 200},
+		{"DELETE", "", 404},
+	} {
+		c.ask("http://vxgw", socket, says.method, "/v1/origins/evpn", says.body, says.status)
+		if says.status == http.StatusOK && says.body != "" {
+			if err := c.judge(says.body, "paths", "/v1/origins/{origin}", strings.ToLower(says.method), "requestBody", "content", "application/json", "schema"); err != nil {
+				c.t.Errorf("%s is taken, and is not as documented: %v", says.body, err)
+			}
+		}
+	}
+	c.ask("http://vxgw", socket, "PUT", "/v1/origins/static", `{}`, 404)
 }
 
 // TestEventsAreAsDocumented judges an event of every type, as it is sent, by the schema
@@ -262,8 +304,8 @@ func TestEventsAreAsDocumented(t *testing.T) {
 // TestRoutesAreComplete holds that every route is in the document and the other way
 // round, that each says what it is, and that nothing is registered past them.
 func TestRoutesAreComplete(t *testing.T) {
-	s := New(busy(), Options{Commit: &committer{}})
-	var routes, documented []string
+	s := New(busy(), Options{Commit: &committer{}, Origins: newKeeper()})
+	var routes, inDocument []string
 	ids := map[string]bool{}
 	for _, r := range s.all {
 		name := r.method + " " + r.path
@@ -284,13 +326,13 @@ func TestRoutesAreComplete(t *testing.T) {
 	}
 	for path, methods := range s.document()["paths"].(map[string]map[string]any) {
 		for method := range methods {
-			documented = append(documented, strings.ToUpper(method)+" "+path)
+			inDocument = append(inDocument, strings.ToUpper(method)+" "+path)
 		}
 	}
 	slices.Sort(routes)
-	slices.Sort(documented)
-	if !slices.Equal(routes, documented) {
-		t.Errorf("routes\n%s\ndocumented\n%s", routes, documented)
+	slices.Sort(inDocument)
+	if !slices.Equal(routes, inDocument) {
+		t.Errorf("routes\n%s\ndocumented\n%s", routes, inDocument)
 	}
 
 	files, err := filepath.Glob("*.go")

@@ -15,6 +15,7 @@ var Resources = []Resource{
 	{"macs", "the forwarding database: which MAC is where", true},
 	{"neighbours", "IP neighbours, for ARP and ND", true},
 	{"routes", "routes of the VRFs", false},
+	{"origins", "controllers, how they are and how much they have said", false},
 	{"drops", "frames dropped, by reason and direction", false},
 	{"datapath", "how the frames of each interface are moved", false},
 	{"config", "which configuration runs, and whether it waits to be confirmed", false},

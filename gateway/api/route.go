@@ -29,6 +29,7 @@ type route struct {
 	// writes says that it changes the gateway: only who may write gets there, and each
 	// time is logged.
 	writes  bool
+	often   bool  // it may come many times a second: only a log of level debug has each
 	maxBody int64 // of a request, in bytes; 0: maxBody
 
 	// For the document.
@@ -52,7 +53,7 @@ type param struct {
 // routes are all there are. Whoever adds a resource adds its list here.
 func (s *Server) routes() []route {
 	return slices.Concat(
-		s.stateRoutes(), s.explainRoutes(), s.commitRoutes(), s.clearRoutes(), s.captureRoutes(), s.webRoutes(), s.eventRoutes(), s.documentRoutes(), s.metricRoutes(),
+		s.stateRoutes(), s.explainRoutes(), s.commitRoutes(), s.clearRoutes(), s.captureRoutes(), s.webRoutes(), s.originRoutes(), s.eventRoutes(), s.documentRoutes(), s.metricRoutes(),
 	)
 }
 
@@ -105,7 +106,8 @@ func unknownPath(known []string) http.HandlerFunc {
 	}
 }
 
-// maxWaste is how much of a request that is too long is read all the same, in bytes.
+// maxWaste is how much more than it may have is read all the same of a request that is
+// too long, in bytes.
 const maxWaste = 4 << 20
 
 // bounded keeps a request's body within what a route takes.
@@ -118,7 +120,7 @@ func bounded(r route) http.Handler {
 		if req.ContentLength > most {
 			// A client that is still sending would meet a closed connection, and never
 			// read why.
-			_, _ = io.CopyN(io.Discard, req.Body, maxWaste)
+			_, _ = io.CopyN(io.Discard, req.Body, most+maxWaste)
 			w.Header().Set("Connection", "close")
 			refuse(w, http.StatusRequestEntityTooLarge, "the request has %d bytes: %s %s takes %d at most", req.ContentLength, r.method, r.path, most)
 			return

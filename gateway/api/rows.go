@@ -71,7 +71,7 @@ type VNIRow struct {
 // never heard from.
 type VTEPRow struct {
 	Address   string     `json:"address"`
-	Origin    string     `json:"origin"` // "static", "learned" or "group"
+	Origin    string     `json:"origin"` // "static", "learned", "group", or a controller's
 	VNIs      []uint32   `json:"vnis"`
 	RxPackets uint64     `json:"rx_packets"`
 	RxBytes   uint64     `json:"rx_bytes"`
@@ -105,7 +105,7 @@ type MACRow struct {
 	MAC    string `json:"mac"`
 	Port   string `json:"port,omitempty"`
 	VTEP   string `json:"vtep,omitempty"`
-	Origin string `json:"origin"`         // OriginLearned, "static", "gateway", "evpn", "ovsdb"
+	Origin string `json:"origin"`         // OriginLearned, "static", "gateway", or a controller's: "evpn", "ovsdb" or another
 	Age    uint32 `json:"age"`            // seconds since a frame from it; 0 for what does not age
 	Held   bool   `json:"held,omitempty"` // it moved too often, and does not move for now
 }
@@ -113,12 +113,14 @@ type MACRow struct {
 // The states of a neighbour.
 const (
 	NeighbourFresh = "fresh" // heard of lately: requests for it are answered
+	NeighbourBound = "bound" // a controller says so: requests for it are answered
 	NeighbourStale = "stale" // it is to confirm itself when it is next asked for
 )
 
 // NeighbourRow is one IP neighbour. State is NeighbourFresh or NeighbourStale where
 // ARP and ND are suppressed; where the VNI is routed it is the state of RFC 4861:
-// "incomplete", "reachable", "stale", "delay", "probe", "failed", or "permanent".
+// "incomplete", "reachable", "stale", "delay", "probe", "failed", "permanent", or "bound"
+// where a controller says so.
 type NeighbourRow struct {
 	VNI     uint32 `json:"vni"`
 	VRF     string `json:"vrf,omitempty"` // where the VNI is routed
@@ -229,6 +231,8 @@ type Source interface {
 	// Routes yields the routes of all VRFs. There may be a million of them.
 	Routes() iter.Seq[RouteRow]
 	VRFs() []VRFRow
+	// Origins lists the controllers.
+	Origins() []OriginRow
 	Drops() []DropRow
 	Datapath() []DatapathRow
 	LearnRefused() []RefusedRow

@@ -43,6 +43,9 @@ type Options struct {
 	// ClearMACs forgets learned MACs, for POST /v1/macs/clear.
 	ClearMACs func(ClearRequest) (Cleared, error)
 
+	// Origins takes what controllers say, for /v1/origins/{origin}; nil: nobody does.
+	Origins OriginKeeper
+
 	// Checks says what else was looked at, for the dashboard's health panel. It is
 	// called while somebody looks, once in ten seconds at most; nil: nothing else.
 	Checks func() []Check

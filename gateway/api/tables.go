@@ -37,6 +37,8 @@ func WriteTable(ctx context.Context, w io.Writer, c *Client, name string, v View
 		return table(w, v, neighbourColumns, Rows[NeighbourRow](ctx, c, name, v.VNI), v.neighbour, "no neighbours known: they are learned in a [[vni]] with gateway, or with suppress_arp = true")
 	case "routes":
 		return table(w, v, routeColumns, Rows[RouteRow](ctx, c, name, v.VNI), v.route, "no routes: no VNI has vrf and gateway")
+	case "origins":
+		return table(w, v, originColumns, Rows[OriginRow](ctx, c, name, v.VNI), v.origin, "no controllers: none has said anything by PUT /v1/origins/{origin}")
 	case "drops":
 		return v.drops(w, Rows[DropRow](ctx, c, name, v.VNI))
 	case "datapath":
@@ -180,6 +182,22 @@ func (v View) route(r RouteRow) []string {
 		via = r.Kind
 	}
 	return []string{r.VRF, r.Prefix, numberOrNone(r.VNI), via, r.Origin}
+}
+
+var originColumns = []column{
+	{head: "ORIGIN"}, {head: "STATE"}, {head: "LEFT", right: true}, {head: "HEARD", right: true}, {head: "VTEPS", right: true},
+	{head: "MACS", right: true}, {head: "NEIGHBOURS", right: true}, {head: "ROUTES", right: true}, {head: "UNUSED", right: true},
+}
+
+func (v View) origin(r OriginRow) []string {
+	heard := "never"
+	if r.LastHeard != nil {
+		heard = age(v.Now.Sub(*r.LastHeard))
+	}
+	return []string{
+		r.Origin, r.State, age(time.Duration(r.Left) * time.Second), heard, number(r.VTEPs),
+		number(r.MACs), number(r.Neighbours), number(r.Routes), number(r.Unused),
+	}
 }
 
 var datapathColumns = []column{{head: "INTERFACE"}, {head: "MODE"}, {head: "ATTACHED"}, {head: "REASON"}}

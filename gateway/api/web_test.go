@@ -50,8 +50,32 @@ func TestOverview(t *testing.T) {
 	for _, c := range o.Checks {
 		names = append(names, c.Name+" "+c.State)
 	}
-	if got := strings.Join(names, ", "); got != "Underlay ok, Access ports warn, Datapath note, MTU warn" {
+	if got := strings.Join(names, ", "); got != "Underlay ok, Access ports warn, Datapath note, Controllers fail, MTU warn" {
 		t.Errorf("checks: %s", got)
+	}
+}
+
+// TestCheckOrigins holds what the health panel says of controllers.
+func TestCheckOrigins(t *testing.T) {
+	lives, idle := OriginRow{Origin: "evpn", State: "leased"}, OriginRow{Origin: "ovsdb", State: "attached", Unused: 3}
+	swept := OriginRow{Origin: "mine", State: "expired", Unused: 1}
+	for _, test := range []struct {
+		name        string
+		origins     []OriginRow
+		state, says string
+	}{
+		{"one lives", []OriginRow{lives}, CheckOK, "1 of 1 live"},
+		{"something is of no use", []OriginRow{lives, idle}, CheckNote, "3 of ovsdb"},
+		{"one was swept", []OriginRow{lives, idle, swept}, CheckFail, ": mine"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if c := checkOrigins(&Overview{Origins: test.origins}); c.State != test.state || !strings.HasSuffix(c.Says, test.says) {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+	if n := len(standing(&Overview{})); n != 3 {
+		t.Errorf("%d checks where there is no controller, want 3", n)
 	}
 }
 
@@ -285,13 +309,13 @@ func FuzzMACQuery(f *testing.F) {
 	isPort := func(name string) bool { return name == "eth1" }
 	f.Fuzz(func(t *testing.T, text string, n uint64) {
 		mac := frame.MACFromUint64(n)
-		if q, err := ParseMACQuery(text, isPort); err == nil {
+		if q, err := ParseMACQuery(text, isPort, isPort); err == nil {
 			q.HasMAC(mac.Uint64())
 			q.BehindPort(text)
 		}
 		hex := fmt.Sprintf("%012x", mac.Uint64())
 		for _, whole := range []string{mac.String(), strings.ToUpper(mac.String()), hex, hex[:4] + "." + hex[4:8] + "." + hex[8:], strings.ReplaceAll(mac.String(), ":", "-")} {
-			q, err := ParseMACQuery(whole, isPort)
+			q, err := ParseMACQuery(whole, isPort, isPort)
 			if err != nil || !q.HasMAC(mac.Uint64()) || q.HasMAC(mac.Uint64()^1) || !q.Anywhere() {
 				t.Fatalf("%q: %+v, %v", whole, q, err)
 			}

@@ -3,6 +3,8 @@ package api
 import (
 	"fmt"
 	"strings"
+
+	"vxgw/gateway/control"
 )
 
 // The states of a check.
@@ -34,7 +36,32 @@ func (s *Server) moreChecks() []Check {
 
 // standing is what an overview itself tells of the gateway's health.
 func standing(o *Overview) []Check {
-	return []Check{checkUnderlay(o), checkPorts(o), checkDatapath(o)}
+	all := []Check{checkUnderlay(o), checkPorts(o), checkDatapath(o)}
+	if len(o.Origins) > 0 {
+		all = append(all, checkOrigins(o))
+	}
+	return all
+}
+
+// checkOrigins tells of controllers that were swept, and of what they say that is of no
+// use.
+func checkOrigins(o *Overview) Check {
+	var swept, unused []string
+	for _, r := range o.Origins {
+		switch {
+		case r.State == string(control.Expired):
+			swept = append(swept, r.Origin)
+		case r.Unused > 0:
+			unused = append(unused, fmt.Sprintf("%d of %s", r.Unused, r.Origin))
+		}
+	}
+	switch {
+	case len(swept) > 0:
+		return Check{Name: "Controllers", State: CheckFail, Says: "forgotten, for they showed no sign of life: " + naming(swept), Mend: "start them again; `vxgw show origins` has when each was last heard"}
+	case len(unused) > 0:
+		return Check{Name: "Controllers", State: CheckNote, Says: "entries that are of no use: " + naming(unused), Mend: "the answer to what the controller says has the reasons: VNIs and VRFs that are not configured, or others that say the same"}
+	}
+	return Check{Name: "Controllers", State: CheckOK, Says: fmt.Sprintf("%s live", allOf(len(o.Origins)))}
 }
 
 func checkUnderlay(o *Overview) Check {

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+
+	"vxgw/gateway/control"
 )
 
 // macDigits is how many hexadecimal digits a MAC address has.
@@ -69,12 +72,12 @@ func (q *MACQuery) BehindVTEP(a netip.Addr) bool {
 
 // ParseMACQuery reads what somebody types to find a MAC: words, each the address
 // of a VTEP, the name of a port or a part of it, an origin, or some digits of the
-// MAC, however they are grouped. A port's whole name goes before the rest; isPort
-// knows these.
-func ParseMACQuery(text string, isPort func(string) bool) (MACQuery, error) {
+// MAC, however they are grouped. A port's whole name goes before the rest, and then that
+// of a controller; isPort and isOrigin know these.
+func ParseMACQuery(text string, isPort, isOrigin func(string) bool) (MACQuery, error) {
 	var q MACQuery
 	for _, word := range strings.Fields(text) {
-		if err := q.word(word, isPort); err != nil {
+		if err := q.word(word, isPort, isOrigin); err != nil {
 			return MACQuery{}, err
 		}
 	}
@@ -83,7 +86,7 @@ func ParseMACQuery(text string, isPort func(string) bool) (MACQuery, error) {
 
 var errTwoPlaces = errors.New("a MAC is behind one port or VTEP: name one")
 
-func (q *MACQuery) word(word string, isPort func(string) bool) error {
+func (q *MACQuery) word(word string, isPort, isOrigin func(string) bool) error {
 	if isPort(word) {
 		if !q.Anywhere() {
 			return errTwoPlaces
@@ -98,8 +101,8 @@ func (q *MACQuery) word(word string, isPort func(string) bool) error {
 		q.VTEP = a.Unmap()
 		return nil
 	}
-	switch lower := strings.ToLower(word); lower {
-	case OriginLearned, OriginStatic, OriginGateway, "evpn", "ovsdb":
+	switch lower := strings.ToLower(word); {
+	case slices.Contains(ownOrigins, lower), lower == string(control.EVPN), lower == string(control.OVSDB), isOrigin(lower):
 		if q.Origin != "" && q.Origin != lower {
 			return errors.New("a MAC has one origin: name one")
 		}
@@ -116,6 +119,9 @@ func (q *MACQuery) word(word string, isPort func(string) bool) error {
 	q.PortIn = word
 	return nil
 }
+
+// ownOrigins are those that need no controller.
+var ownOrigins = []string{OriginLearned, OriginStatic, OriginGateway}
 
 // parseMACPart reads digits of a MAC: 02:00:00:00:01:02, 0200.0000.0102, 1:2, 0102.
 // ok is false where word is something else.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type Overview struct {
 	Refused  []RefusedRow  `json:"learn_refused"`
 	Datapath []DatapathRow `json:"datapath"`
 	MACs     []MACSum      `json:"macs"`
+	Origins  []OriginRow   `json:"origins"`
 	Checks   []Check       `json:"checks"`
 }
 
@@ -86,7 +88,7 @@ func (s *Server) readRows() *webRows {
 		Time: now.Truncate(time.Millisecond), Uptime: now.Sub(s.web.began).Seconds(),
 		Underlay: s.src.Underlay(), Ports: some(s.src.Ports()), VRFs: some(s.src.VRFs()),
 		Refused: some(s.src.LearnRefused()), Datapath: some(s.src.Datapath()),
-		VNIs: []VNISum{}, VTEPs: []VTEPSum{}, Drops: []DropSum{}, MACs: macSums(s.src.MACCounts()),
+		VNIs: []VNISum{}, VTEPs: []VTEPSum{}, Origins: some(s.src.Origins()), Drops: []DropSum{}, MACs: macSums(s.src.MACCounts()),
 	}
 	for _, v := range r.vnis {
 		r.VNIs = append(r.VNIs, VNISum{
@@ -109,7 +111,14 @@ func (s *Server) readRows() *webRows {
 
 func macSums(counts map[MACCountKey]int) []MACSum {
 	sums := []MACSum{}
-	for _, origin := range []string{OriginLearned, OriginStatic, OriginGateway} {
+	origins := slices.Clone(ownOrigins)
+	for key := range counts {
+		if !slices.Contains(origins, key.Origin) {
+			origins = append(origins, key.Origin)
+		}
+	}
+	slices.Sort(origins[len(ownOrigins):])
+	for _, origin := range origins {
 		sum := MACSum{Origin: origin}
 		for key, n := range counts {
 			if key.Origin == origin {

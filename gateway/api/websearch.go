@@ -85,7 +85,7 @@ func (s *Server) readSearch(u *url.URL) (q MACQuery, limit, offset int, err erro
 	for _, p := range s.webRows().Ports {
 		names[p.Interface] = true
 	}
-	if q, err = ParseMACQuery(query.Get("q"), func(name string) bool { return names[name] }); err != nil {
+	if q, err = ParseMACQuery(query.Get("q"), func(name string) bool { return names[name] }, s.isOrigin); err != nil {
 		return q, 0, 0, err
 	}
 	if text := query.Get("vni"); text != "" {
@@ -111,4 +111,9 @@ func wholeNumber(query url.Values, key string, unsaid, least, most int) (int, er
 		return 0, fmt.Errorf("%s %q: a number from %d to %d", key, text, least, most)
 	}
 	return n, nil
+}
+
+// isOrigin reports whether there is a controller of a name.
+func (s *Server) isOrigin(name string) bool {
+	return slices.ContainsFunc(s.src.Origins(), func(r OriginRow) bool { return r.Origin == name })
 }

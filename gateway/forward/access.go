@@ -97,8 +97,13 @@ func (s *Snapshot) source(v *Verdict, d *Domain, src frame.MAC, hop fdb.Hop, lea
 	}
 	e, ok := s.FDB.Lookup(v.Domain, src, now)
 	if ok && e.Origin != fdb.Learned {
-		if e.Hop != hop {
+		_, here := HopPort(hop)
+		switch {
+		case e.Hop == hop:
+		case !e.Origin.Yields():
 			return StaticMoved
+		case here:
+			v.Learn = learn // the station is here; a controller hears of it, and says what that means
 		}
 		return None
 	}

@@ -45,6 +45,9 @@ func TestFromAccess(t *testing.T) {
 		{name: "zero source", in: acc1, f: eth(h2, frame.MAC{}, local), want: Verdict{Kind: Drop, Reason: SourceZero}},
 		{name: "our gateway MAC as source", in: acc1, f: eth(h2, gwMAC, local), want: Verdict{Kind: Drop, Reason: SourceGateway}},
 		{name: "a static MAC of a VTEP at a port", in: acc1, f: eth(h2, rStatic, local), want: Verdict{Kind: Drop, Reason: StaticMoved}},
+		{name: "a controller's MAC of a VTEP at a port", in: acc1, f: eth(h2, rYields, local), want: Verdict{Kind: ToPort, Port: acc2, Learn: true}},
+		{name: "a sticky one", in: acc1, f: eth(h2, rSticky, local), want: Verdict{Kind: Drop, Reason: StaticMoved}},
+		{name: "to a controller's MAC", in: acc1, f: eth(rYields, h1, local), want: Verdict{Kind: ToVTEP, VTEP: vtepA}},
 		{name: "a static MAC at another port", in: acc2, f: eth(h1, pStatic, local), want: Verdict{Kind: Drop, Reason: StaticMoved}},
 		{name: "a static MAC at its port", in: acc1, f: eth(h2, pStatic, local), want: Verdict{Kind: ToPort, Port: acc2}},
 

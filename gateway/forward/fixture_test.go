@@ -57,6 +57,8 @@ var (
 	ra      = mac("02:00:00:00:02:0a") // behind A
 	rStatic = mac("02:00:00:00:02:0b") // pinned behind A
 	pStatic = mac("02:00:00:00:01:0b") // pinned behind acc1
+	rYields = mac("02:00:00:00:02:0c") // behind A, a controller says
+	rSticky = mac("02:00:00:00:02:0d") // behind A, a controller says, and that it stays there
 	nobody  = mac("de:ad:be:ef:13:37")
 	gwMAC   = mac("00:00:5e:00:01:01")
 	addrA   = netip.MustParseAddr("192.0.2.34")
@@ -119,6 +121,8 @@ func testSnapshot() *Snapshot {
 	t.Learn(dom1000, ra, VTEPHop(vtepA), now)
 	t.Learn(dom5000, ra, VTEPHop(vtepC), now)
 	t.Set(fdb.Entry{Domain: dom1000, MAC: rStatic, Hop: VTEPHop(vtepA), Origin: fdb.Static})
+	t.Set(fdb.Entry{Domain: dom1000, MAC: rYields, Hop: VTEPHop(vtepA), Origin: fdb.EVPN})
+	t.Set(fdb.Entry{Domain: dom1000, MAC: rSticky, Hop: VTEPHop(vtepA), Origin: fdb.EVPN | fdb.Sticky})
 	t.Set(fdb.Entry{Domain: dom1000, MAC: pStatic, Hop: PortHop(acc1), Origin: fdb.Static})
 	return s
 }

@@ -102,6 +102,9 @@ func TestFromOverlay(t *testing.T) {
 		{name: "zero source", f: eth(h1, frame.MAC{}, local), want: Verdict{Kind: Drop, Reason: SourceZero}},
 		{name: "our gateway MAC from outside", f: eth(h1, gwMAC, local), want: Verdict{Kind: Drop, Reason: SourceGateway}},
 		{name: "a static MAC at its VTEP", f: eth(h1, rStatic, local), want: Verdict{Kind: ToPort, Port: acc1}},
+		{name: "a controller's MAC at its VTEP", f: eth(h1, rYields, local), want: Verdict{Kind: ToPort, Port: acc1}},
+		{name: "a controller's MAC at another VTEP is taken and not learned", from: vtepB, f: eth(h1, rYields, local), want: Verdict{Kind: ToPort, Port: acc1}},
+		{name: "a sticky one at another VTEP", from: vtepB, f: eth(h1, rSticky, local), want: Verdict{Kind: Drop, Reason: StaticMoved}},
 		{name: "a static MAC at another VTEP", from: vtepB, f: eth(h1, rStatic, local), want: Verdict{Kind: Drop, Reason: StaticMoved}},
 		{name: "a port's static MAC from a VTEP", f: eth(h2, pStatic, local), want: Verdict{Kind: Drop, Reason: StaticMoved}},
 

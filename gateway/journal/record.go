@@ -39,6 +39,7 @@ type Record struct {
 	Was    frame.MAC  // Neighbour: where it was, zero: nowhere
 	Hop    fdb.Hop    // MACThere
 	From   fdb.Hop    // MACThere, where Moved
+	By     fdb.Origin // MACThere, where Moved: who had said that it was there
 	Addr   netip.Addr // VTEPThere, VTEPGone, Neighbour
 
 	Times int // how many changes this is: above 1 after Coalesce
@@ -79,7 +80,7 @@ func (r *Record) follow(next *Record) {
 	case was.Kind == MACGone, !was.Moved:
 		r.Moved = false
 	default:
-		r.From = was.From
+		r.From, r.By = was.From, was.By
 	}
 }
 

@@ -29,6 +29,7 @@ func (t *Tables) Apply(cfg *config.Config) error {
 	if err := a.bounds(); err != nil {
 		return err
 	}
+	t.said.configure(cfg)
 	a.s.Strict = cfg.Underlay.Strict
 	a.applyVTEPs()
 	a.numberVRFs()
@@ -38,6 +39,7 @@ func (t *Tables) Apply(cfg *config.Config) error {
 	t.publish(&a.s)
 	t.forget(&a.gone)
 	a.pin()
+	t.refit(&a.s)
 	return nil
 }
 
@@ -110,8 +112,9 @@ func (a *applier) applyVTEPs() {
 	for to := range a.static {
 		a.number(&a.s, to)
 	}
+	a.numberSaid()
 	for to := range a.Tables.static {
-		if _, keep := a.static[to]; !keep {
+		if _, keep := a.static[to]; !keep && len(a.said.vteps[to]) == 0 {
 			id, _ := a.vteps.find(to)
 			a.gone.vtep(forward.VTEPID(id))
 		}
@@ -180,30 +183,23 @@ func (a *applier) applySuppress(d fdb.Domain, v *config.VNI, share int) {
 
 // domain makes the bridge domain of a VNI; its ports come later.
 func (a *applier) domain(v *config.VNI, was forward.Domain) forward.Domain {
-	d := forward.Domain{
+	may := a.allowed(v)
+	return forward.Domain{
 		VNI:      v.ID,
 		Name:     v.Name,
+		Flood:    a.flood(v),
 		Learning: v.Learning,
 		Suppress: v.SuppressARP,
 		ClampMSS: v.ClampMSS,
-		Anyone:   v.AllowedVTEPs == nil,
-		Allowed:  forward.NewAddrSet(v.AllowedVTEPs),
+		Anyone:   may == nil,
+		Allowed:  forward.NewAddrSet(may),
 		Gateway:  a.gatewayMAC(v),
 		IRB:      a.irb(v, was.IRB),
 		Group:    v.Group,
 		Traffic:  traffic(was.Traffic),
-		StormIn:  control(was.StormIn, v.Storm),
-		StormOut: control(was.StormOut, v.Storm),
+		StormIn:  stormControl(was.StormIn, v.Storm),
+		StormOut: stormControl(was.StormOut, v.Storm),
 	}
-	if v.Group.IsValid() {
-		id, _ := a.vteps.find(v.Group)
-		d.Flood = append(d.Flood, forward.VTEPID(id))
-	}
-	for _, to := range v.Flood {
-		id, _ := a.vteps.find(to)
-		d.Flood = append(d.Flood, forward.VTEPID(id))
-	}
-	return d
 }
 
 // noLonger notes the VTEPs that left a domain's list, or may no longer send to
@@ -248,7 +244,7 @@ func (a *applier) applyPorts() {
 		is.Name, is.Domain = p.Interface, d
 		is.Isolated, is.BPDU, is.DropPriority = p.Isolated, bpdu(p.BPDU), p.DropPriority
 		is.Traffic = traffic(was.Traffic)
-		is.Storm = control(was.Storm, p.Storm)
+		is.Storm = stormControl(was.Storm, p.Storm)
 		a.s.Ports[n] = is
 		a.s.Domains[d].Ports = append(a.s.Domains[d].Ports, id)
 		a.fdb.SetHop(forward.PortHop(id), p.MACLimit)
@@ -264,9 +260,9 @@ func (a *applier) applyPorts() {
 	}
 }
 
-// control puts limits in force: those that were there go on counting, and what of them
+// stormControl puts limits in force: those that were there go on counting, and what of them
 // is the same is not disturbed. Where nothing was ever limited there is none.
-func control(was *storm.Control, s config.Storm) *storm.Control {
+func stormControl(was *storm.Control, s config.Storm) *storm.Control {
 	if was == nil {
 		if !s.Any() {
 			return nil

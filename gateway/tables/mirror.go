@@ -28,11 +28,11 @@ type mirror struct {
 }
 
 // Put is as fdb.Mirror has it.
-func (m *mirror) Put(e fdb.Entry, what fdb.Outcome, from fdb.Hop) {
+func (m *mirror) Put(e fdb.Entry, what fdb.Outcome, was fdb.Place) {
 	if what != fdb.Known {
 		m.of.journal.Put(journal.Record{
 			Kind: journal.MACThere, Domain: e.Domain, MAC: e.MAC, Hop: e.Hop, Origin: e.Origin,
-			Moved: what == fdb.Moved, From: from,
+			Moved: what == fdb.Moved, From: was.Hop, By: was.Origin,
 		})
 	}
 	if m.copy != nil {

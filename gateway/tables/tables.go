@@ -43,6 +43,7 @@ type Tables struct {
 	numbered []forward.VTEPID        // new in the snapshot being made
 	again    []*gone                 // to be forgotten once more at the next Sweep
 	part     int                     // of the FDB that was swept last
+	said     said                    // by controllers
 }
 
 // journalSize is how many changes wait to be told of: a fiftieth of a second's worth of
@@ -67,8 +68,9 @@ func New(cfg *config.Config, copy Mirror) (*Tables, error) {
 		pinned:  make(map[macKey]struct{}),
 		static:  make(map[addr]struct{}),
 		quiet:   make(map[forward.VTEPID]idle),
+		said:    newSaid(),
 	}
-	t.fdb = fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops, Mirror: &mirror{t, copy}})
+	t.fdb = fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops, Near: forward.MaxPorts, Mirror: &mirror{t, copy}})
 	t.neighbours.OnChange(t.neighbour(false))
 	t.hosts.OnChange(t.neighbour(true))
 	t.snap.Store(&forward.Snapshot{FDB: t.fdb, Neighbours: t.neighbours, Hosts: t.hosts, Local: cfg.Underlay.Address})

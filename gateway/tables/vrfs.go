@@ -44,7 +44,7 @@ func (a *applier) applyVRFs() {
 	old := a.s.VRFs
 	a.s.VRFs = clone(old)
 	keep := make(map[string]bool, len(a.cfg.VRFs))
-	members := make(map[string][]*config.VNI)
+	members, said := make(map[string][]*config.VNI), a.saidRoutes()
 	for i := range a.cfg.VNIs {
 		if v := &a.cfg.VNIs[i]; routed(v) {
 			members[v.VRF] = append(members[v.VRF], v)
@@ -61,7 +61,7 @@ func (a *applier) applyVRFs() {
 		if was.Name == "" { // another's, before
 			was = forward.VRF{}
 		}
-		a.s.VRFs[id] = a.vrf(v, members[v.Name], was)
+		a.s.VRFs[id] = a.vrf(v, members[v.Name], said[v.Name], was)
 	}
 	for name, id := range a.vrfs.ids {
 		if !keep[name] {
@@ -76,14 +76,14 @@ func routed(v *config.VNI) bool { return v.VRF != "" && len(v.Gateway) > 0 }
 
 func noRoutes(func(vrf.Route) bool) {}
 
-func (a *applier) vrf(cfg *config.VRF, members []*config.VNI, was forward.VRF) forward.VRF {
+func (a *applier) vrf(cfg *config.VRF, members []*config.VNI, said []vrf.Route, was forward.VRF) forward.VRF {
 	var own []netip.Addr
 	for _, v := range members {
 		for _, p := range v.Gateway {
 			own = append(own, p.Addr())
 		}
 	}
-	is := forward.VRF{Name: cfg.Name, Own: forward.NewOwnAddrs(own), Table: vrf.Build(a.routes(cfg, members)), Traffic: was.Traffic}
+	is := forward.VRF{Name: cfg.Name, Own: forward.NewOwnAddrs(own), Table: vrf.Build(a.routes(cfg, members, said)), Traffic: was.Traffic}
 	is.Large = is.Table.Len() > largeTable
 	if is.Traffic == nil {
 		is.Traffic = new(counters.Traffic)
@@ -95,8 +95,8 @@ func (a *applier) vrf(cfg *config.VRF, members []*config.VNI, was forward.VRF) f
 const largeTable = 4096
 
 // routes yields the routes of a VRF: what its gateways connect, the gateways
-// themselves, and what the configuration adds.
-func (a *applier) routes(cfg *config.VRF, members []*config.VNI) iter.Seq[vrf.Route] {
+// themselves, and what the configuration and controllers add.
+func (a *applier) routes(cfg *config.VRF, members []*config.VNI, said []vrf.Route) iter.Seq[vrf.Route] {
 	return func(yield func(vrf.Route) bool) {
 		for _, v := range members {
 			d := a.s.VNIs[v.ID]
@@ -113,6 +113,11 @@ func (a *applier) routes(cfg *config.VRF, members []*config.VNI) iter.Seq[vrf.Ro
 		}
 		for i := range cfg.Routes {
 			if !yield(a.staticRoute(&cfg.Routes[i])) {
+				return
+			}
+		}
+		for _, r := range said {
+			if !yield(r) {
 				return
 			}
 		}

@@ -134,7 +134,8 @@ func (t *Tables) idle(now uint32) (old map[forward.VTEPID]addr) {
 	old = make(map[forward.VTEPID]addr)
 	for a, n := range t.vteps.ids {
 		id := forward.VTEPID(n)
-		if _, static := t.static[a]; static || t.fdb.HopLen(forward.VTEPHop(id)) > 0 || !t.silent(id, now) {
+		_, static := t.static[a]
+		if static || len(t.said.vteps[a]) > 0 || t.fdb.HopLen(forward.VTEPHop(id)) > 0 || !t.silent(id, now) {
 			delete(t.quiet, id)
 			continue
 		}

@@ -39,7 +39,7 @@ type both struct {
 // change is what the change was.
 type told struct{ *both }
 
-func (m told) Put(e Entry, what Outcome, from Hop) {
+func (m told) Put(e Entry, what Outcome, from Place) {
 	p := place{e.Domain, e.MAC}
 	was, there := m.mirror[p]
 	right := false
@@ -47,12 +47,12 @@ func (m told) Put(e Entry, what Outcome, from Hop) {
 	case Known:
 		right = there && was.Hop == e.Hop && was.Origin == e.Origin
 	case Moved:
-		right = there && was.Hop == from && from != e.Hop
+		right = there && from == Place{was.Hop, was.Origin} && from.Hop != e.Hop
 	case Added:
 		right = !there || m.m.expired(was, m.now) || was.Origin != e.Origin && was.Hop == e.Hop
 	}
 	if !right {
-		m.tb.Fatalf("told that %+v is %v from %d; before it was %+v, %t", e, what, from, was, there)
+		m.tb.Fatalf("told that %+v is %v from %v; before it was %+v, %t", e, what, from, was, there)
 	}
 	m.mirror[p] = e
 }
@@ -91,7 +91,7 @@ func (o op) place() place {
 
 func (o op) entry() Entry {
 	p := o.place()
-	return Entry{p.d, p.m, o.anyHop(), Origin(o.n % uint8(numOrigins+1)), uint32(o.n), o.n%2 == 1}
+	return Entry{p.d, p.m, o.anyHop(), Origin(o.n % 17), uint32(o.n), o.n%2 == 1}
 }
 
 // anyHop is one past the last hop now and then.
@@ -311,7 +311,7 @@ func shards(tb failer, t *Table) {
 // newBoth keeps all in one shard, so that a short run grows and shrinks it.
 func newBoth(tb testing.TB, limit uint8, now uint32) *both {
 	b := &both{tb: tb, now: now, mirror: map[place]Entry{}}
-	c := Config{Limit: int(limit), Hops: bothHops, Mirror: told{b}}
+	c := Config{Limit: int(limit), Hops: bothHops, Near: 2, Mirror: told{b}}
 	b.t, b.m = New(c), newModel(c)
 	b.t.shards, b.t.shift = b.t.shards[:1], 64
 	return b

@@ -35,22 +35,41 @@ type Hop uint32
 const MaxHops = 1 << hopBits
 
 // Origin is who said where a station is. Every Origin but Learned pins the
-// entry: it does not age, does not move and counts against no limit.
+// entry: it does not age and counts against no limit. Nor does it move, but for one
+// that yields.
 type Origin uint8
 
-// The origins.
+// The origins. The last three are controllers.
 const (
 	Learned Origin = iota
 	Static
 	Gateway
 	EVPN
 	OVSDB
+	Controller // any other
 	numOrigins
 )
 
+// Sticky is set beside a controller's origin: the entry does not yield (RFC 7432
+// section 15.2).
+const Sticky Origin = 8
+
+// Name returns the origin without Sticky.
+func (o Origin) Name() Origin { return o &^ Sticky }
+
+// IsController reports whether a controller said it.
+func (o Origin) IsController() bool { return o.Name() >= EVPN && o.Name() < numOrigins }
+
+// Yields reports whether the entry moves when its station is heard behind a hop below
+// Config.Near: who is here is known here first.
+func (o Origin) Yields() bool { return o >= EVPN && o < numOrigins }
+
+// valid reports whether there is such an origin.
+func (o Origin) valid() bool { return o < numOrigins || o.IsController() && o&Sticky != 0 }
+
 // String returns the origin's stable name.
 func (o Origin) String() string {
-	return [...]string{"learned", "static", "gateway", "evpn", "ovsdb", "invalid"}[min(o, numOrigins)]
+	return [...]string{"learned", "static", "gateway", "evpn", "ovsdb", "controller", "invalid"}[min(o.Name(), numOrigins)]
 }
 
 // Entry is one row of the table.
@@ -68,6 +87,10 @@ type Config struct {
 	Limit int // learned entries in all; 0 or less: nothing is learned
 	Hops  int // number of hop ids, at most MaxHops; more are cut off
 
+	// Near is how many hops, from 0 on, are of this place: a station that is heard
+	// there takes its entry from a controller, unless that is Sticky.
+	Near int
+
 	// Mirror is told of every change; nil: nobody is.
 	Mirror Mirror
 }
@@ -77,12 +100,19 @@ type Config struct {
 type Mirror interface {
 	// Put says where a station is now, and what that changed: it was Added, has Moved
 	// from a hop, or is where it was, Known. An entry that had expired and was not
-	// swept yet is Added again. from is of no use but for Moved.
-	Put(e Entry, what Outcome, from Hop)
+	// swept yet is Added again. was is where it was and who had said so, of no use but
+	// for Moved.
+	Put(e Entry, what Outcome, was Place)
 	// Seen says that a station that is there was refreshed. No shard is locked.
 	Seen(Domain, frame.MAC)
 	// Drop says that a station is gone, and why.
 	Drop(Domain, frame.MAC, Cause)
+}
+
+// Place is where a station is, and who says so.
+type Place struct {
+	Hop    Hop
+	Origin Origin
 }
 
 // Cause is why a station went.
@@ -105,7 +135,7 @@ func (c Cause) String() string {
 // noMirror is the Mirror of a table that has none.
 type noMirror struct{}
 
-func (noMirror) Put(Entry, Outcome, Hop)       {}
+func (noMirror) Put(Entry, Outcome, Place)     {}
 func (noMirror) Seen(Domain, frame.MAC)        {}
 func (noMirror) Drop(Domain, frame.MAC, Cause) {}
 
@@ -117,7 +147,7 @@ type Outcome uint8
 const (
 	Known      Outcome = iota // it was there already; a learned entry is refreshed
 	Added                     // learned; it was not there
-	Moved                     // learned before behind another hop, and changed at once
+	Moved                     // behind another hop before, learned or yielding, and changed at once
 	IsStatic                  // pinned behind another hop; not changed
 	TableFull                 // refused: Config.Limit
 	DomainFull                // refused: SetDomain's limit

@@ -252,6 +252,27 @@ func TestLearning(t *testing.T) {
 				t.Fatalf("removed %d of 100, %d left", n, f.Len())
 			}
 		}},
+		{"a controller's entry yields to who is near", func(t *testing.T, f *Table) {
+			f.Set(Entry{red, mac(1), 9, EVPN, 0, false})
+			learn(t, f, red, mac(1), 10, 1, IsStatic)
+			learn(t, f, red, mac(1), 9, 1, Known)
+			learn(t, f, red, mac(1), 3, 1, Moved)
+			wantAt(t, f, red, mac(1), 1, 3)
+			f.Set(Entry{red, mac(1), 9, EVPN, 2, false})
+			wantAt(t, f, red, mac(1), 2, 9)
+		}},
+		{"a sticky one does not", func(t *testing.T, f *Table) {
+			f.Set(Entry{red, mac(1), 9, EVPN | Sticky, 0, false})
+			learn(t, f, red, mac(1), 3, 1, IsStatic)
+			f.Set(Entry{red, mac(2), 9, Static, 0, false})
+			learn(t, f, red, mac(2), 3, 1, IsStatic)
+		}},
+		{"it stays where there is no room for who is near", func(t *testing.T, f *Table) {
+			f.SetHop(3, -1)
+			f.Set(Entry{red, mac(1), 9, OVSDB, 0, false})
+			learn(t, f, red, mac(1), 3, 1, HopFull)
+			wantAt(t, f, red, mac(1), 1, 9)
+		}},
 		{"All may be left early", func(t *testing.T, f *Table) {
 			for i := range 100 {
 				f.Learn(red, mac(i), 0, 0)
@@ -262,7 +283,7 @@ func TestLearning(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := New(Config{Limit: 100, Hops: 16})
+			f := New(Config{Limit: 100, Hops: 16, Near: 8})
 			c.run(t, f)
 			counts(t, f, slices.Collect(f.All()))
 		})
@@ -283,8 +304,13 @@ func TestExtremesOfEveryField(t *testing.T) {
 	for _, e := range []Entry{
 		{1<<16 - 1, frame.MAC{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff}, MaxHops - 1, OVSDB, 1<<32 - 1, false},
 		{0, frame.MAC{0, 0, 0, 0, 0, 1}, 0, Learned, 0, false},
+		{5, frame.MAC{2, 0, 0, 0, 0, 1}, MaxHops - 1, Controller | Sticky, 1<<32 - 1, false},
+		{5, frame.MAC{2, 0, 0, 0, 0, 1}, MaxHops - 1, Learned, 1<<32 - 1, true},
 	} {
 		v := makeValue(e.Hop, e.Origin, e.Seen)
+		if e.Held {
+			v |= held
+		}
 		for _, v := range []value{v, v | frozen} {
 			if got := v.entry(key(e.Domain, e.MAC)); got != e || !v.live() {
 				t.Errorf("%+v became %+v", e, got)
@@ -294,7 +320,7 @@ func TestExtremesOfEveryField(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for o, want := range []string{"learned", "static", "gateway", "evpn", "ovsdb", "invalid", "invalid"} {
+	for o, want := range []string{"learned", "static", "gateway", "evpn", "ovsdb", "controller", "invalid", "invalid"} {
 		if got := Origin(o).String(); got != want {
 			t.Errorf("origin %d is %q, want %q", o, got, want)
 		}

@@ -20,6 +20,9 @@ import (
 // frame flooded as unknown reaches it where a frame sent to the old hop would
 // be lost.
 //
+// An entry that yields, see Origin.Yields, is moved too, if there is room for a learned
+// one; else it stays.
+//
 // An expired entry keeps its place in the limits until Age removes it or the
 // station is heard again, which is then Added. A hop that is not below
 // Config.Hops has room for nobody: HopFull.
@@ -39,11 +42,11 @@ func (t *Table) Learn(d Domain, m frame.MAC, h Hop, now uint32) Outcome {
 	for {
 		v := sl.value()
 		switch {
-		case v.pinned():
+		case v.pinned() && !t.yields(v, h):
 			return seenPinned(v, h)
 		case v.held() && v.hop() != h && !t.expired(d, v, now):
 			return Duplicate
-		case !v.live() || v.hop() != h || t.expired(d, v, now):
+		case v.pinned(), !v.live() || v.hop() != h || t.expired(d, v, now):
 			return t.learnLocked(k, hash, h, now)
 		case v.idle(now) == 0:
 			return Known
@@ -73,6 +76,22 @@ func (t *Table) Refresh(d Domain, m frame.MAC, h Hop, now uint32) {
 			return
 		}
 	}
+}
+
+// yields reports whether a pinned entry gives way to its station, heard behind h.
+func (t *Table) yields(v value, h Hop) bool {
+	return v.hop() != h && h < t.near && v.origin().Yields()
+}
+
+// yield learns a station in the place of its pinned entry at sl, with the shard locked.
+func (t *Table) yield(sl *slot, k uint64, h Hop, now uint32) Outcome {
+	if o := t.enter(keyDomain(k), h); o != Added {
+		return o
+	}
+	was := sl.swap(makeValue(h, Learned, now))
+	t.uncount(k, was)
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now, false}, Moved, was.place())
+	return Moved
 }
 
 // seenPinned is the outcome for a pinned station that was heard behind h.
@@ -108,7 +127,10 @@ func (t *Table) learnLocked(k, hash uint64, h Hop, now uint32) Outcome {
 		return t.learnNew(s, sl, k, h, now)
 	}
 	v := sl.value()
-	if v.pinned() {
+	switch {
+	case v.pinned() && t.yields(v, h):
+		return t.yield(sl, k, h, now)
+	case v.pinned():
 		return seenPinned(v, h)
 	}
 	expired := t.expired(keyDomain(k), v, now)
@@ -139,7 +161,7 @@ func (t *Table) refreshLocked(sl *slot, k uint64, v value, expired bool, now uin
 		}
 	}
 	sl.touch(v, now) // where it fails, another worker has refreshed the entry
-	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), Learned, now, v.held()}, o, v.hop())
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), Learned, now, v.held()}, o, v.place())
 	return o
 }
 
@@ -150,13 +172,23 @@ func (t *Table) move(s *shard, sl *slot, k uint64, v value, h Hop, now uint32, o
 		return HopFull
 	}
 	sl.set(makeValue(h, Learned, now))
-	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now, false}, o, v.hop())
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), h, Learned, now, false}, o, v.place())
 	t.hops[v.hop()].release()
 	return o
 }
 
 func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcome {
 	d := keyDomain(k)
+	if o := t.enter(d, h); o != Added {
+		return o
+	}
+	s.put(sl, k, makeValue(h, Learned, now), t.hash)
+	t.mirror.Put(Entry{d, frame.MACFromUint64(k), h, Learned, now, false}, Added, Place{})
+	return Added
+}
+
+// enter counts one more learned entry of d behind h, or tells what refuses it.
+func (t *Table) enter(d Domain, h Hop) Outcome {
 	if !t.total.take() {
 		return TableFull
 	}
@@ -169,8 +201,6 @@ func (t *Table) learnNew(s *shard, sl *slot, k uint64, h Hop, now uint32) Outcom
 		t.total.release()
 		return HopFull
 	}
-	s.put(sl, k, makeValue(h, Learned, now), t.hash)
-	t.mirror.Put(Entry{d, frame.MACFromUint64(k), h, Learned, now, false}, Added, h)
 	return Added
 }
 
@@ -202,7 +232,7 @@ func (t *Table) quotas(k uint64, v value) [3]*quota {
 // an entry that cannot be pinned: its Origin is Learned, its MAC is a group
 // address or zero, or its Hop is not below Config.Hops.
 func (t *Table) Set(e Entry) bool {
-	if e.Origin == Learned || e.Origin >= numOrigins || e.MAC.IsMulticast() || e.MAC.IsZero() || !t.isHop(e.Hop) {
+	if e.Origin == Learned || !e.Origin.valid() || e.MAC.IsMulticast() || e.MAC.IsZero() || !t.isHop(e.Hop) {
 		return false
 	}
 	k, v := key(e.Domain, e.MAC), makeValue(e.Hop, e.Origin, e.Seen)
@@ -219,7 +249,7 @@ func (t *Table) Set(e Entry) bool {
 		q.pinned.Add(1)
 	}
 	e.Held = false
-	t.mirror.Put(e, pinned(old, v), old.hop())
+	t.mirror.Put(e, pinned(old, v), old.place())
 	return true
 }
 

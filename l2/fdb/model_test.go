@@ -2,6 +2,7 @@ package fdb
 
 import (
 	"math"
+	"slices"
 
 	"vxgw/l2/frame"
 )
@@ -11,6 +12,7 @@ import (
 type model struct {
 	limit   int
 	hops    int
+	near    int
 	entries map[place]Entry
 	domain  map[Domain]bound
 	hop     map[Hop]int
@@ -45,7 +47,7 @@ type bound struct {
 }
 
 func newModel(c Config) *model {
-	return &model{limit: c.Limit, hops: c.Hops, entries: map[place]Entry{}, domain: map[Domain]bound{}, hop: map[Hop]int{}, moves: map[Domain]Moves{}, movers: map[place]*mover{}}
+	return &model{limit: c.Limit, hops: c.Hops, near: c.Near, entries: map[place]Entry{}, domain: map[Domain]bound{}, hop: map[Hop]int{}, moves: map[Domain]Moves{}, movers: map[place]*mover{}}
 }
 
 func (m *model) count(is func(Entry) bool) (n int) {
@@ -108,15 +110,19 @@ func (m *model) learn(p place, h Hop, now uint32) Outcome {
 	e, ok := m.entries[p]
 	fresh := Entry{p.d, p.m, h, Learned, now, false}
 	switch {
-	case !ok && m.count(isLearned) >= m.limit:
-		return TableFull
-	case !ok && m.domainFull(p.d):
-		return DomainFull
-	case !ok && m.hopFull(h):
-		return HopFull
-	case !ok:
+	case ok && m.yields(e, h):
+		enters := m.enter(p, h)
+		if enters != Added {
+			return enters
+		}
 		m.entries[p] = fresh
-		return Added
+		return Moved
+	case !ok:
+		enters := m.enter(p, h)
+		if enters == Added {
+			m.entries[p] = fresh
+		}
+		return enters
 	case e.Origin != Learned && e.Hop == h:
 		return Known
 	case e.Origin != Learned:
@@ -142,8 +148,28 @@ func (m *model) learn(p place, h Hop, now uint32) Outcome {
 	return Known
 }
 
+// yields: a controller's, not sticky, and heard at a near hop that is not its own.
+func (m *model) yields(e Entry, h Hop) bool {
+	return (e.Origin == EVPN || e.Origin == OVSDB || e.Origin == Controller) && e.Hop != h && int(h) < m.near
+}
+
+func (m *model) enter(p place, h Hop) Outcome {
+	switch {
+	case m.count(isLearned) >= m.limit:
+		return TableFull
+	case m.domainFull(p.d):
+		return DomainFull
+	case m.hopFull(h):
+		return HopFull
+	}
+	return Added
+}
+
+// origins are all that an entry can be pinned by.
+var origins = []Origin{Static, Gateway, EVPN, OVSDB, Controller, EVPN | Sticky, OVSDB | Sticky, Controller | Sticky}
+
 func (m *model) set(e Entry) bool {
-	if e.Origin == Learned || e.Origin > OVSDB || e.MAC.IsMulticast() || e.MAC.IsZero() || int(e.Hop) >= m.hops {
+	if !slices.Contains(origins, e.Origin) || e.MAC.IsMulticast() || e.MAC.IsZero() || int(e.Hop) >= m.hops {
 		return false
 	}
 	e.Held = false

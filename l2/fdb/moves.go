@@ -63,7 +63,7 @@ func (t *Table) hold(sl *slot, k uint64, v value, n news, now uint32) {
 		at, what = n.home, Moved
 	}
 	sl.set(makeValue(at, Learned, now) | held)
-	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), at, Learned, now, true}, what, v.hop())
+	t.mirror.Put(Entry{keyDomain(k), frame.MACFromUint64(k), at, Learned, now, true}, what, v.place())
 	is := Held{Domain: keyDomain(k), MAC: frame.MACFromUint64(k), At: at, Also: n.to, Moves: n.moves}
 	if is.Also == at {
 		is.Also = n.from
@@ -100,7 +100,7 @@ func (t *Table) endHold(k uint64, now uint32) bool {
 func (t *Table) letGo(sl *slot, k uint64) bool {
 	for v := sl.value(); v.held(); v = sl.value() {
 		if sl.cas(v, v&^held) { // else it was refreshed this moment
-			t.mirror.Put((v &^ held).entry(k), Known, v.hop())
+			t.mirror.Put((v &^ held).entry(k), Known, v.place())
 			return true
 		}
 	}

@@ -18,7 +18,7 @@ func keyDomain(k uint64) Domain { return Domain(k >> 48) }
 //
 //	bit 63      frozen
 //	bit 62      live
-//	bit 61      held
+//	bit 61      held, of a learned one; sticky, of a controller's
 //	bits 58-60  origin
 //	bits 32-57  hop
 //	bits 0-31   seen
@@ -31,7 +31,10 @@ const (
 	hopShift    = 32
 	originShift = hopShift + hopBits
 
-	held   value = 1 << 61 // it has moved too often, and stays where it is; see Moves
+	// held: it has moved too often, and stays where it is; see Moves. Only what is
+	// learned is, and only what a controller says is Sticky, so the two share a bit.
+	held   value = value(Sticky) << originShift
+	named  value = 7 << originShift // the origin without Sticky
 	live   value = 1 << 62
 	frozen value = 1 << 63 // its shard was rebuilt: readable, and no longer the one to refresh
 )
@@ -40,14 +43,22 @@ func makeValue(h Hop, o Origin, seen uint32) value {
 	return live | value(o)<<originShift | value(h)<<hopShift | value(seen)
 }
 
-func (v value) live() bool     { return v&live != 0 }
-func (v value) frozen() bool   { return v&frozen != 0 }
-func (v value) seen() uint32   { return uint32(v) }
-func (v value) hop() Hop       { return Hop(v >> hopShift & (MaxHops - 1)) }
-func (v value) origin() Origin { return Origin(v >> originShift & 7) }
-func (v value) learned() bool  { return v.live() && v.origin() == Learned }
-func (v value) pinned() bool   { return v.live() && v.origin() != Learned }
-func (v value) held() bool     { return v&held != 0 }
+func (v value) live() bool    { return v&live != 0 }
+func (v value) frozen() bool  { return v&frozen != 0 }
+func (v value) seen() uint32  { return uint32(v) }
+func (v value) hop() Hop      { return Hop(v >> hopShift & (MaxHops - 1)) }
+func (v value) learned() bool { return v&(live|named) == live }
+func (v value) pinned() bool  { return v.live() && v&named != 0 }
+func (v value) held() bool    { return v&(held|named) == held }
+
+func (v value) origin() Origin {
+	if v&named == 0 {
+		return Learned // held or not
+	}
+	return Origin(v >> originShift & 15)
+}
+
+func (v value) place() Place { return Place{v.hop(), v.origin()} }
 
 func (v value) entry(k uint64) Entry {
 	return Entry{keyDomain(k), frame.MACFromUint64(k), v.hop(), v.origin(), v.seen(), v.held()}

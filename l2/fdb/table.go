@@ -26,6 +26,7 @@ type Table struct {
 	shards []shard
 	mirror Mirror
 	guard  *guard
+	near   Hop
 
 	ageing  []atomic.Uint32 // by Domain, in seconds; read for every frame, so kept apart from what changes often
 	total   quota
@@ -51,6 +52,7 @@ func newTable(c Config, shardBits int) *Table {
 		shards:  make([]shard, 1<<shardBits),
 		mirror:  noMirror{},
 		guard:   newGuard(),
+		near:    Hop(max(0, min(c.Near, MaxHops))),
 		ageing:  make([]atomic.Uint32, domains),
 		domains: make([]quota, domains),
 		hops:    make([]quota, max(0, min(c.Hops, MaxHops))),

@@ -33,9 +33,13 @@ func TestOnChange(t *testing.T) {
 					MAC:     rapid.SampledFrom([]frame.MAC{here, there}).Draw(r, "mac"),
 				}, now)
 			},
-			"time":  func(r *rapid.T) { now += uint32(rapid.IntRange(1, KeepFor).Draw(r, "later")) },
-			"sweep": func(*rapid.T) { tb.ageAll(now, everyone) },
-			"flush": func(*rapid.T) { tb.Flush(map[fdb.Domain]bool{dom: true}) },
+			"bind": func(r *rapid.T) {
+				tb.Bind(dom, nth(rapid.IntRange(0, 5).Draw(r, "address")), rapid.SampledFrom([]frame.MAC{here, there}).Draw(r, "mac"), false)
+			},
+			"unbind": func(r *rapid.T) { tb.Unbind(dom, nth(rapid.IntRange(0, 5).Draw(r, "address"))) },
+			"time":   func(r *rapid.T) { now += uint32(rapid.IntRange(1, KeepFor).Draw(r, "later")) },
+			"sweep":  func(*rapid.T) { tb.ageAll(now, everyone) },
+			"flush":  func(*rapid.T) { tb.Flush(map[fdb.Domain]bool{dom: true}) },
 			"": func(r *rapid.T) {
 				has := map[netip.Addr]frame.MAC{}
 				for e := range tb.All() {

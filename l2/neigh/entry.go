@@ -28,13 +28,15 @@ type Entry struct {
 	Domain fdb.Domain
 	Addr   netip.Addr
 	MAC    frame.MAC
+	Bound  bool   // a controller says so, see Table.Bind
 	Router bool   // it routes: the R flag of an advertisement
 	Seen   uint32 // when its owner was last heard, in seconds on the caller's monotonic clock
 	Asked  uint32 // when a request was first let through to it since; 0: none was
 }
 
-// Expired reports whether the owner was not heard of for KeepFor.
-func (e Entry) Expired(now uint32) bool { return since(e.Seen, now) >= KeepFor }
+// Expired reports whether the owner was not heard of for KeepFor. A bound entry does
+// not expire.
+func (e Entry) Expired(now uint32) bool { return !e.Bound && since(e.Seen, now) >= KeepFor }
 
 // Use is what an entry is good for when somebody asks for its address.
 type Use uint8
@@ -46,8 +48,8 @@ const (
 	Ask               // let it through, and note that: the owner is to confirm
 )
 
-// Fresh reports whether the owner was heard of lately.
-func (e Entry) Fresh(now uint32) bool { return since(e.Seen, now) < FreshFor }
+// Fresh reports whether the owner was heard of lately, or is bound.
+func (e Entry) Fresh(now uint32) bool { return e.Bound || since(e.Seen, now) < FreshFor }
 
 // Use returns what is to be done with a request for the entry's address. Of an
 // entry that is not fresh one request goes through to the owner, whose reply

@@ -19,12 +19,13 @@ type model struct {
 type memory struct {
 	mac         frame.MAC
 	router      bool
+	bound       bool
 	seen, asked uint32
 }
 
 func (m *model) expire(now uint32) {
 	for a, e := range m.known {
-		if now-e.seen >= KeepFor {
+		if !e.bound && now-e.seen >= KeepFor {
 			delete(m.known, a)
 		}
 	}
@@ -33,6 +34,10 @@ func (m *model) expire(now uint32) {
 func (m *model) hear(msg Message, now uint32) {
 	e := m.known[msg.Subject]
 	switch {
+	case e != nil && e.bound:
+		if msg.Says == Claims && e.mac != msg.MAC {
+			m.known[msg.Subject] = &memory{mac: msg.MAC, router: msg.Router, seen: now}
+		}
 	case e != nil && e.mac == msg.MAC && msg.Says != Doubts:
 		if e.seen != now {
 			e.asked = 0
@@ -46,9 +51,18 @@ func (m *model) hear(msg Message, now uint32) {
 		if msg.Says == Claims {
 			m.known[msg.Subject] = &memory{mac: msg.MAC, router: msg.Router, seen: now}
 		}
-	case e == nil && msg.Says == Claims && len(m.known) < m.limit:
+	case e == nil && msg.Says == Claims && m.learned() < m.limit:
 		m.known[msg.Subject] = &memory{mac: msg.MAC, router: msg.Router, seen: now}
 	}
+}
+
+func (m *model) learned() (n int) {
+	for _, e := range m.known {
+		if !e.bound {
+			n++
+		}
+	}
+	return n
 }
 
 // Whatever is said, in whatever order: the table knows what the slate has, and
@@ -60,7 +74,7 @@ func TestAgainstModel(t *testing.T) {
 		tb, m, now := table(limit), &model{limit, map[netip.Addr]*memory{}}, uint32(1000)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			addr := nth(rapid.IntRange(0, 7).Draw(t, "address"))
-			switch rapid.IntRange(0, 9).Draw(t, "what") {
+			switch rapid.IntRange(0, 11).Draw(t, "what") {
 			case 0:
 				now += uint32(rapid.IntRange(1, KeepFor).Draw(t, "later"))
 				// What has expired keeps its place until it is swept.
@@ -68,8 +82,17 @@ func TestAgainstModel(t *testing.T) {
 				m.expire(now)
 			case 1:
 				tb.Asked(dom, addr, now)
-				if e := m.known[addr]; e != nil && e.asked == 0 {
+				if e := m.known[addr]; e != nil && !e.bound && e.asked == 0 {
 					e.asked = now
+				}
+			case 2:
+				mac, routes := rapid.SampledFrom(macs).Draw(t, "mac"), rapid.Bool().Draw(t, "router")
+				tb.Bind(dom, addr, mac, routes)
+				m.known[addr] = &memory{mac: mac, router: routes, bound: true}
+			case 3:
+				tb.Unbind(dom, addr)
+				if e := m.known[addr]; e != nil && e.bound {
+					delete(m.known, addr)
 				}
 			default:
 				msg := Message{
@@ -93,9 +116,12 @@ func compare(t *rapid.T, tb *Table, m *model, now uint32) {
 		if ok != (want != nil) {
 			t.Fatalf("%v is known: %t, want %t", a, ok, want != nil)
 		}
-		if ok && (e.MAC != want.mac || e.Router != want.router || e.Seen != want.seen || e.Asked != want.asked) {
+		if ok && (e.MAC != want.mac || e.Bound != want.bound || e.Router != want.router || e.Seen != want.seen || e.Asked != want.asked) {
 			t.Fatalf("%v is %+v, want %+v", a, e, *want)
 		}
+	}
+	if q := &tb.domains[dom]; int(q.n.Load()-q.bound.Load()) != m.learned() {
+		t.Fatalf("%d of %d entries are bound, want %d learned", q.bound.Load(), q.n.Load(), m.learned())
 	}
 	if tb.Len(dom) != len(m.known) {
 		t.Fatalf("%d entries, want %d", tb.Len(dom), len(m.known))

@@ -32,6 +32,7 @@ func (k key) addr() netip.Addr {
 //
 //	bit 63      used: the slot has a key, for good
 //	bit 62      live: the slot has an entry
+//	bit 49      bound: see Table.Bind
 //	bit 48      router
 //	bits 32-47  asked: seconds from seen to when the owner was asked, plus one
 //	bits 0-31   seen
@@ -40,6 +41,7 @@ type state uint64
 const (
 	used   state = 1 << 63
 	live   state = 1 << 62
+	bound  state = 1 << 49
 	router state = 1 << 48
 
 	askedShift = 32
@@ -55,6 +57,7 @@ func makeState(seen uint32, isRouter bool) state {
 }
 
 func (s state) live() bool   { return s&live != 0 }
+func (s state) bound() bool  { return s&bound != 0 }
 func (s state) router() bool { return s&router != 0 }
 func (s state) seen() uint32 { return uint32(s) }
 
@@ -71,7 +74,7 @@ func (s state) ask(now uint32) state {
 	return s | state(min(since(s.seen(), now)+1, askedMask))<<askedShift
 }
 
-func (s state) expired(now uint32) bool { return since(s.seen(), now) >= KeepFor }
+func (s state) expired(now uint32) bool { return !s.bound() && since(s.seen(), now) >= KeepFor }
 
 // slot is the place of one entry. Its key is written once, before its state, and
 // stays when the entry goes. The MAC changes only while the state is not live.
@@ -103,7 +106,7 @@ func (s *slot) entry() (Entry, bool) {
 		}
 		k, mac := s.key(), s.mac()
 		if s.load() == st {
-			return Entry{Domain: k.domain, Addr: k.addr(), MAC: mac, Router: st.router(), Seen: st.seen(), Asked: st.asked()}, true
+			return Entry{Domain: k.domain, Addr: k.addr(), MAC: mac, Router: st.router(), Bound: st.bound(), Seen: st.seen(), Asked: st.asked()}, true
 		}
 	}
 }

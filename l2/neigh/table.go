@@ -28,7 +28,7 @@ type Table struct {
 
 // quota counts the entries of a domain and bounds them. Every domain has a share
 // of its own, so none can take another's.
-type quota struct{ limit, n atomic.Int32 }
+type quota struct{ limit, n, bound atomic.Int32 }
 
 // New returns an empty table. Nothing is learned in a domain before SetDomain
 // gives it room.
@@ -107,6 +107,11 @@ func (t *Table) News(d fdb.Domain, m Message, now uint32) News {
 func news(e Entry, known bool, m Message, now uint32) News {
 	same := known && e.MAC == m.MAC
 	switch {
+	case known && e.Bound:
+		if m.Says == Claims && !same {
+			return Moved
+		}
+		return NoNews
 	case m.Says == Claims && !known:
 		return Added
 	case m.Says == Claims && !same:
@@ -151,7 +156,7 @@ func (t *Table) refresh(sl *slot, m Message, now uint32) bool {
 		return false
 	}
 	st := sl.load()
-	return st.live() && sl.mac() == m.MAC && sl.cas(st, heard(st, m, now))
+	return st.live() && !st.bound() && sl.mac() == m.MAC && sl.cas(st, heard(st, m, now))
 }
 
 // heard is the state of an entry whose owner was heard at now. A clock that lies
@@ -185,6 +190,7 @@ func (t *Table) hearLocked(s *shard, k key, hash uint64, m Message, now uint32) 
 	case Added:
 		return t.add(s, sl, k, m, now)
 	case Moved:
+		t.unbind(k, st)
 		sl.set(k, m.MAC, makeState(now, m.Router))
 		t.changed(k, e.MAC, m.MAC)
 	case Dropped:
@@ -217,12 +223,13 @@ func (t *Table) add(s *shard, sl *slot, k key, m Message, now uint32) News {
 	return Added
 }
 
-func (q *quota) full() bool { return q.n.Load() >= q.limit.Load() }
+// full: bound entries take no place from those that are learned.
+func (q *quota) full() bool { return q.n.Load()-q.bound.Load() >= q.limit.Load() }
 
 func (q *quota) take() bool {
 	for {
 		n := q.n.Load()
-		if n >= q.limit.Load() {
+		if n-q.bound.Load() >= q.limit.Load() {
 			return false
 		}
 		if q.n.CompareAndSwap(n, n+1) {
@@ -235,6 +242,7 @@ func (q *quota) take() bool {
 func (t *Table) remove(s *shard, sl *slot) {
 	k := sl.key()
 	t.domains[k.domain].n.Add(-1)
+	t.unbind(k, sl.load())
 	sl.state.Store(uint64(used))
 	s.live--
 	t.changed(k, sl.mac(), frame.MAC{})
@@ -249,18 +257,19 @@ func (t *Table) Asked(d fdb.Domain, a netip.Addr, now uint32) {
 	if sl == nil {
 		return
 	}
-	if st := sl.load(); st.live() && st.asked() == 0 {
+	if st := sl.load(); st.live() && !st.bound() && st.asked() == 0 {
 		sl.cas(st, st.ask(now)) // where it fails, the owner was heard or asked meanwhile
 	}
 }
 
 // Age removes, of one of parts equal parts of the table, the entries whose owner
 // was not heard of for KeepFor, and those whose MAC is not known any more. It
-// locks one shard at a time. now is in seconds on the caller's monotonic clock.
+// locks one shard at a time. Bound entries stay. now is in seconds on the caller's
+// monotonic clock.
 func (t *Table) Age(now uint32, part, parts int, known func(fdb.Domain, frame.MAC) bool) {
 	for i := part; i < len(t.shards); i += parts {
 		t.sweep(&t.shards[i], func(sl *slot, st state) bool {
-			return st.expired(now) || !known(sl.key().domain, sl.mac())
+			return !st.bound() && (st.expired(now) || !known(sl.key().domain, sl.mac()))
 		})
 	}
 }

@@ -52,11 +52,15 @@ func TestNothingIsLost(t *testing.T) {
 				x.SetDomain(dom, limit)
 			},
 			"static": func(*rapid.T) { back += len(x.SetStatic(dom, anAddr(), aMAC(), now)) },
+			"bind":   func(*rapid.T) { back += len(x.Bind(dom, anAddr(), aMAC(), now)) },
 			"remove": func(*rapid.T) { x.RemoveStatic(dom, anAddr()) },
+			"remove some": func(*rapid.T) {
+				x.RemoveStatics(lost)
+			},
 			"": func(t *rapid.T) {
 				n, incomplete, waiting, bytes := 0, 0, 0, 0
 				for e := range x.entries {
-					if s := e.state(); s != Permanent {
+					if s := e.state(); !s.pinned() {
 						n++
 						if s == Incomplete {
 							incomplete++

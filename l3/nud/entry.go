@@ -17,8 +17,8 @@ import (
 // State is what is known of a neighbour (RFC 4861 section 7.3.2).
 type State uint8
 
-// The states. Packets are sent to a neighbour in Reachable, Stale, Delay, Probe and
-// Permanent.
+// The states. Packets are sent to a neighbour in Reachable, Stale, Delay, Probe,
+// Permanent and Bound.
 const (
 	Incomplete State = iota // asked for, and no answer yet
 	Reachable               // it answered within some 30 seconds
@@ -27,16 +27,20 @@ const (
 	Probe                   // asked whether it is still there
 	Failed                  // it did not answer; asked again after a moment
 	Permanent               // set, and never asked
+	Bound                   // set, and never asked; another may claim the address
 	numStates
 )
 
 // String returns the state's stable name.
 func (s State) String() string {
-	return [...]string{"incomplete", "reachable", "stale", "delay", "probe", "failed", "permanent", "invalid"}[min(s, numStates)]
+	return [...]string{"incomplete", "reachable", "stale", "delay", "probe", "failed", "permanent", "bound", "invalid"}[min(s, numStates)]
 }
 
 // open reports whether packets are sent to a neighbour in this state.
 func (s State) open() bool { return s != Incomplete && s != Failed }
+
+// pinned reports whether somebody said so: nobody is asked, and no room is taken.
+func (s State) pinned() bool { return s == Permanent || s == Bound }
 
 // Times, in seconds (RFC 4861 section 10, RFC 5227 section 1.1).
 const (

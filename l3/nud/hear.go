@@ -106,6 +106,8 @@ func (t *Table) Hear(d fdb.Domain, m Message, now uint32) Heard {
 	switch {
 	case n.gone.Load(), s == Permanent:
 		return Heard{}
+	case s == Bound:
+		return q.claimed(n, m, was, now)
 	case !s.open():
 		return t.answered(q, n, m, s, now)
 	}
@@ -149,6 +151,18 @@ func (t *Table) answered(q *quota, n *neighbour, m Message, s State, now uint32)
 	n.confirm, n.idle = now, false
 	n.used.Store(now)
 	return Heard{Changed: Added, MAC: m.MAC, Released: t.release(n)}
+}
+
+// claimed: what is said of a neighbour that is bound. Who is here and claims the address
+// has it, if there is room for one that is learned. It needs n's mu.
+func (q *quota) claimed(n *neighbour, m Message, was frame.MAC, now uint32) Heard {
+	if m.MAC.IsZero() || m.MAC == was || !m.Override && !m.Request || !q.enter() {
+		return Heard{MAC: was}
+	}
+	n.set(m.MAC, Stale, now)
+	n.used.Store(now)
+	n.idle = false
+	return Heard{Changed: Moved, MAC: m.MAC}
 }
 
 // told: what is said of a neighbour that is known (RFC 4861 section 7.2.5 and

@@ -38,6 +38,8 @@ func in(t *testing.T, s State) *Table {
 		x.Hear(dom, Message{Addr: addr, MAC: mac1, Solicited: true, Override: true, ToUs: true}, 100)
 	case Permanent:
 		x.SetStatic(dom, addr, mac1, 100)
+	case Bound:
+		x.Bind(dom, addr, mac1, 100)
 	default:
 		x.Hear(dom, Message{Addr: addr, MAC: mac1, Request: true, ToUs: true}, 100)
 	}
@@ -97,6 +99,9 @@ func TestAdvertisement(t *testing.T) {
 		{"probe, solicited and overriding, other", Probe, s, o, mac2, Reachable, mac2, Moved, 0},
 		{"probe, solicited, other", Probe, s, no, mac2, Probe, mac1, Nothing, 0},
 		{"permanent", Permanent, s, o, mac2, Permanent, mac1, Nothing, 0},
+		{"bound, same", Bound, s, o, mac1, Bound, mac1, Nothing, 0},
+		{"bound, other", Bound, s, no, mac2, Bound, mac1, Nothing, 0},
+		{"bound, overriding, other", Bound, no, o, mac2, Stale, mac2, Moved, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,6 +133,7 @@ func TestRequest(t *testing.T) {
 		{"reachable, moved", Reachable, request(mac2, true), Stale, mac2},
 		{"reachable, moved, to somebody else", Reachable, request(mac2, false), Stale, mac2},
 		{"probe, same", Probe, request(mac1, true), Probe, mac1},
+		{"bound, moved", Bound, request(mac2, false), Stale, mac2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

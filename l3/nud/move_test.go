@@ -42,6 +42,11 @@ func TestOnMoveTellsOfEveryWrongAnswer(t *testing.T) {
 			},
 			"resolve": func(r *rapid.T) { x.Resolve(dom, who.Draw(r, "who"), waits("w"), now) },
 			"static":  func(r *rapid.T) { x.SetStatic(dom, who.Draw(r, "who"), mac1, now) },
+			"bind":    func(r *rapid.T) { x.Bind(dom, who.Draw(r, "who"), mac2, now) },
+			"unbind": func(r *rapid.T) {
+				a := who.Draw(r, "who")
+				x.RemoveStatics(func(_ fdb.Domain, b netip.Addr) bool { return a == b })
+			},
 			"dynamic": func(r *rapid.T) { x.RemoveStatic(dom, who.Draw(r, "who")) },
 			"flush": func(r *rapid.T) {
 				a := who.Draw(r, "who")

@@ -148,7 +148,7 @@ func (t *Table) drop(n *neighbour) {
 	n.gone.Store(true)
 	s := n.state()
 	n.put(frame.MAC{}, Failed) // for who still finds it
-	if s != Permanent {
+	if !s.pinned() {
 		t.quotas[n.domain].Load().leave(s, n.by)
 	}
 }
@@ -176,31 +176,87 @@ func (t *Table) Flush(gone func(fdb.Domain, netip.Addr) bool) (lost []Packet) {
 // SetStatic says where a neighbour is: it is never asked, and does not move. The
 // packets that waited for it are returned.
 func (t *Table) SetStatic(d fdb.Domain, a netip.Addr, m frame.MAC, now uint32) []Packet {
-	n := &neighbour{key: key{d, a}, hooks: &t.hooks, since: now}
-	n.where.Store(pack(frame.MAC{}, Incomplete))
-	n.mu.Lock() // nobody sees it before it is what it is to be
-	was := t.add(n)
-	if was != n {
-		n.mu.Unlock()
-		was.mu.Lock()
-	}
-	defer was.mu.Unlock()
-	if was != n && was.state() != Permanent {
-		t.quotas[d].Load().leave(was.state(), was.by)
-	}
-	was.set(m, Permanent, now)
-	return t.release(was)
+	return t.put(d, a, m, Permanent, now)
 }
 
-// RemoveStatic takes back what SetStatic said.
-func (t *Table) RemoveStatic(d fdb.Domain, a netip.Addr) {
-	n := t.find(key{d, a})
-	if n == nil || n.state() != Permanent {
-		return
+// Bind is SetStatic for a neighbour that a controller tells of: a station that claims
+// the address from another MAC takes it, and is one that was learned then.
+func (t *Table) Bind(d fdb.Domain, a netip.Addr, m frame.MAC, now uint32) []Packet {
+	return t.put(d, a, m, Bound, now)
+}
+
+func (t *Table) put(d fdb.Domain, a netip.Addr, m frame.MAC, s State, now uint32) []Packet {
+	for {
+		n := &neighbour{key: key{d, a}, hooks: &t.hooks, since: now}
+		n.where.Store(pack(frame.MAC{}, Incomplete))
+		n.mu.Lock() // nobody sees it before it is what it is to be
+		was := t.add(n)
+		if was == n {
+			n.set(m, s, now)
+		}
+		n.mu.Unlock()
+		if was == n {
+			return nil
+		}
+		if waited, ok := t.pin(was, m, s, now); ok {
+			return waited
+		}
+		t.remove([]*neighbour{was}) // it was on its way out
 	}
+}
+
+// pin makes an entry one that is set; ok is false where it is gone.
+func (t *Table) pin(n *neighbour, m frame.MAC, s State, now uint32) (waited []Packet, ok bool) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone.Load() {
+		return nil, false
+	}
+	if !n.state().pinned() {
+		t.quotas[n.domain].Load().leave(n.state(), n.by)
+	}
+	n.set(m, s, now)
+	return t.release(n), true
+}
+
+// RemoveStatic takes back what SetStatic or Bind said. What was learned since stays.
+func (t *Table) RemoveStatic(d fdb.Domain, a netip.Addr) {
+	if n := t.find(key{d, a}); n != nil && n.unset() {
+		t.remove([]*neighbour{n})
+	}
+}
+
+// RemoveStatics is RemoveStatic for all that gone says, in one walk.
+func (t *Table) RemoveStatics(gone func(fdb.Domain, netip.Addr) bool) {
+	var out []*neighbour
+	for n := range t.entries {
+		if gone(n.domain, n.addr) && n.unset() {
+			out = append(out, n)
+		}
+	}
+	t.remove(out)
+}
+
+// unset marks an entry that was set as gone, and reports whether it was one.
+func (n *neighbour) unset() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.gone.Load() || !n.state().pinned() {
+		return false
+	}
 	n.gone.Store(true)
 	n.put(frame.MAC{}, Failed)
-	n.mu.Unlock()
-	t.remove([]*neighbour{n})
+	return true
+}
+
+// Peek returns what is known of a neighbour. It is not in use for that.
+func (t *Table) Peek(d fdb.Domain, a netip.Addr) (Entry, bool) {
+	n := t.find(key{d, a})
+	if n == nil {
+		return Entry{}, false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m, s := unpack(n.where.Load())
+	return Entry{Domain: d, Addr: a, MAC: m, State: s, Since: n.since}, !n.gone.Load()
 }

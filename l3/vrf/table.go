@@ -31,6 +31,14 @@ func Build(routes iter.Seq[Route]) *Table {
 	return t
 }
 
+// Exact returns the route for just that prefix, nil where there is none.
+func (t *Table) Exact(p netip.Prefix) *Route {
+	if t == nil {
+		return nil
+	}
+	return t.exact(p.Masked())
+}
+
 func (t *Table) exact(p netip.Prefix) *Route {
 	if t.fib == nil {
 		return nil

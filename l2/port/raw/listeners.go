@@ -1,11 +1,11 @@
 package raw
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -21,30 +21,47 @@ func IsHeard(index int) bool {
 	return m != nil && len(*m) > 0 && ((*m)[index] || (*m)[0])
 }
 
+// ours tells the packet sockets of this process from others', by inode, as far as
+// they were in the list when LookAround last read it. To find out what an inode is
+// takes a call for each file that the process has open.
+var ours struct {
+	sync.Mutex
+	known map[string]bool
+}
+
 // LookAround finds out who else listens to the interfaces of this process's network
 // namespace.
 func LookAround() error {
-	f, err := os.Open("/proc/self/net/packet")
+	ours.Lock()
+	defer ours.Unlock()
+	// Whole and first: a socket of ours that is in the list is then open already
+	// when they are looked through.
+	list, err := os.ReadFile("/proc/self/net/packet")
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	heard := make(map[int]bool)
+	heard, known := make(map[int]bool), make(map[string]bool, len(ours.known))
 	var own map[string]bool
-	for s := bufio.NewScanner(f); s.Scan(); {
-		index, inode, ok := parseListener(s.Text())
+	for line := range strings.Lines(string(list)) {
+		index, inode, ok := parseListener(line)
 		if !ok {
 			continue
 		}
-		if own == nil {
-			if own, err = ownSockets(); err != nil {
-				return err
+		is, ok := ours.known[inode]
+		if !ok {
+			if own == nil {
+				if own, err = ownSockets(); err != nil {
+					return err
+				}
 			}
+			is = own[inode]
 		}
-		if !own[inode] {
+		known[inode] = is
+		if !is {
 			heard[index] = true
 		}
 	}
+	ours.known = known
 	listeners.Store(&heard)
 	return nil
 }

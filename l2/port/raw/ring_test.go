@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -633,13 +634,13 @@ func TestReaderCloses(t *testing.T) {
 			in := &reader{t: t, port: q, bufs: bufs}
 			before, err := w.b.Stats(dev)
 			must(t, err)
-			total := 0
+			var total atomic.Int64
 			count := func() (last error) {
 				for {
 					n, err := q.ReadBatch(bufs)
 					for i := range bufs[:n] {
 						if isTest(&bufs[i]) {
-							total++
+							total.Add(1)
 						}
 					}
 					if err != nil {
@@ -659,6 +660,10 @@ func TestReaderCloses(t *testing.T) {
 				in.next(isTest)
 			case "waiting":
 				go func() { ended <- count() }()
+				send(t, a, makeFrame(62)) // that it has begun to read is seen by what it read
+				poll(t, func() bool { return total.Load() == 1 })
+				total.Store(0)
+				before.RxPackets++
 			}
 			frames := make([][]byte, sent)
 			for i := range frames {
@@ -674,8 +679,8 @@ func TestReaderCloses(t *testing.T) {
 			if err := <-ended; !errors.Is(err, net.ErrClosed) {
 				t.Errorf("reading: %v", err)
 			}
-			if want := map[bool]int{true: 0, false: sent}[at == "nothing, ever"]; total != want {
-				t.Errorf("%d frames were read, want %d", total, want)
+			if want := map[bool]int{true: 0, false: sent}[at == "nothing, ever"]; int(total.Load()) != want {
+				t.Errorf("%d frames were read, want %d", total.Load(), want)
 			}
 			if n := mappings(t); n != was {
 				t.Errorf("%d rings, were %d", n, was)
