@@ -21,7 +21,7 @@ import (
 
 // bootLimit is how long a start, or anything else that is waited for, may take where the
 // machine is emulated instruction by instruction.
-const bootLimit = 10 * time.Minute
+const bootLimit = 20 * time.Minute
 
 // machine is an appliance in QEMU. Its ways to the outside are sockets in a directory.
 type machine struct {
