@@ -152,6 +152,7 @@ var rows = []row{
 	}, true, "", 0},
 	{"VNIs.Flood", `["192.0.2.2", "192.0.2.3"]`, "[\"192.0.2.2\"]\nallowed_vteps = [\"192.0.2.2\", \"192.0.2.3\"]", []string{
 		"vni 1000: flood list -192.0.2.3: the 1 MAC is flushed that 192.0.2.3 had, and flooded frames go there no more",
+		"vni 1000: allowed_vteps as flood -> written: VTEPs that only controllers name may not send: nothing is interrupted",
 	}, true, "", 0},
 	{"VNIs.Flood", `["192.0.2.2", "192.0.2.3"]`, `["192.0.2.3"]`, []string{
 		"vni 1000: flood list -192.0.2.2: the 1 MAC is flushed that 192.0.2.2 had, and flooded frames go there no more, nor are its frames heard (vtep_not_allowed)",
@@ -169,6 +170,8 @@ var rows = []row{
 	{"VNIs.AllowedVTEPs", `["192.0.2.0/24"]`, `["192.0.2.0/24", "198.51.100.0/24"]`, []string{"vni 2000: allowed_vteps +198.51.100.0/24: nothing is interrupted"}, false, "", 0},
 	{"VNIs.AllowedVTEPs", `allowed_vteps = ["192.0.2.0/24"]`, ``, []string{"vni 2000: allowed_vteps 192.0.2.0/24 -> anyone: nothing is interrupted"}, false, "", 0},
 	{"VNIs.AllowedVTEPs", "vlan = 30", "vlan = 30\nallowed_vteps = [\"192.0.2.7\"]", []string{"vni 3000: allowed_vteps anyone -> 192.0.2.7: frames of other VTEPs than these are dropped (vtep_not_allowed), and the 0 MACs are flushed that such have"}, true, "", 0},
+	{"VNIs.AllowedOnly", `flood = ["192.0.2.2", "192.0.2.3"]`, "flood = [\"192.0.2.2\", \"192.0.2.3\"]\nallowed_vteps = [\"192.0.2.2\", \"192.0.2.3\"]", []string{"vni 1000: allowed_vteps as flood -> written: VTEPs that only controllers name may not send: nothing is interrupted"}, false, "", 0},
+	{"VNIs.AllowedOnly", "allowed_vteps = [\"192.0.2.2\", \"192.0.2.3\"]", "", []string{"vni 1000: allowed_vteps written -> as flood: VTEPs that controllers name may send, too: nothing is interrupted"}, false, strings.Replace(office, "vrf = \"red\"", "allowed_vteps = [\"192.0.2.2\", \"192.0.2.3\"]\nvrf = \"red\"", 1), 0},
 	{"VNIs.SuppressARP", "vlan = 10", "vlan = 10\nsuppress_arp = true", []string{"vni 1000: suppress_arp off -> on: ARP and ND requests for neighbours that become known are answered: nothing is interrupted"}, false, "", 0},
 	{"VNIs.SuppressARP", "suppress_arp = true", "", []string{"vni 2000: suppress_arp on -> off: its 0 neighbours are forgotten, and ARP and ND requests are flooded: nothing is interrupted"}, false, "", 0},
 	{"VNIs.ClampMSS", "vlan = 10", "vlan = 10\nclamp_mss = true", []string{"vni 1000: clamp_mss off -> on: it holds for TCP connections that open from now on: nothing is interrupted"}, false, "", 0},

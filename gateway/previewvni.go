@@ -69,6 +69,7 @@ var vniFields = []field[config.VNI]{
 		return limit(old.MACLimit, new.MACLimit, p.g.tables.FDB().DomainLearned(p.snap.VNIs[new.ID]))
 	}},
 	{"AllowedVTEPs", (*preview).allowed},
+	{"AllowedOnly", (*preview).allowedOnly},
 	{"SuppressARP", func(p *preview, old, new *config.VNI) effect {
 		e := effect{change: "suppress_arp " + onOff(old.SuppressARP, new.SuppressARP), then: "ARP and ND requests for neighbours that become known are answered: " + nothing}
 		if !new.SuppressARP {
@@ -187,6 +188,24 @@ func (p *preview) allowed(old, new *config.VNI) effect {
 	heard := forward.NewAddrSet(new.AllowedVTEPs)
 	n := p.behindIn(new.ID, func(a netip.Addr) bool { return !heard.Contains(a) })
 	e.interrupts, e.then = true, "frames of other VTEPs than these are dropped (vtep_not_allowed), "+flushed("and the ", n)+" that such have"
+	return e
+}
+
+// allowedOnly tells of whether those may send, too, whom controllers name. Where the
+// list itself changes, that has been told of.
+func (p *preview) allowedOnly(old, new *config.VNI) effect {
+	came, went := cameAndWent(old.AllowedVTEPs, new.AllowedVTEPs)
+	switch {
+	case old.AllowedVTEPs == nil || new.AllowedVTEPs == nil || len(came)+len(went) > 0:
+		return effect{}
+	case !new.AllowedOnly:
+		return effect{change: "allowed_vteps written -> as flood", then: "VTEPs that controllers name may send, too: " + nothing}
+	}
+	e := effect{change: "allowed_vteps as flood -> written", then: "VTEPs that only controllers name may not send: " + nothing}
+	listed := forward.NewAddrSet(new.AllowedVTEPs)
+	if n := p.behindIn(new.ID, func(a netip.Addr) bool { return !listed.Contains(a) }); n > 0 {
+		e.interrupts, e.then = true, "frames of VTEPs that only controllers name are dropped (vtep_not_allowed), "+flushed("and the ", n)+" that such have"
+	}
 	return e
 }
 
