@@ -17,7 +17,7 @@ FIGURES ?=
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo env PATH=$$PATH")
 TEST    := go test -p 2 -timeout 30m $(if $(AS_ROOT),-exec '$(AS_ROOT)')
 
-.PHONY: all build demo bench test lint needs fuzz cover clean deb
+.PHONY: all build demo bench test lint needs fuzz cover clean deb image test-image
 all: build
 
 build:
@@ -28,6 +28,19 @@ deb:
 	@test/provide
 	LDFLAGS='$(LDFLAGS)' packaging/deb/build bin
 	lintian --fail-on error,warning --tag-display-limit 0 "$$(ls -t bin/vxgw_*.deb | head -n 1)"
+
+# The appliance, in bin/: a disk image. docs/image.md has the variables.
+IMAGE_SETS := $(foreach v,MIRROR SECURITY COMPONENTS PACKAGES SIZE QCOW2,$(if $($v),$v='$($v)'))
+image: deb
+	@test/provide image
+	$(AS_ROOT) env SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" $(IMAGE_SETS) \
+		packaging/image/build bin "$$(ls -t bin/vxgw_*.deb | head -n 1)"
+
+# Builds the appliance anew and starts it in QEMU, which takes minutes. IMAGE= is one
+# that there is.
+test-image:
+	@test/provide image
+	VXGW_TEST_IMAGE='$(if $(IMAGE),$(abspath $(IMAGE)),build)' $(TEST) -count 1 -timeout 90m -v -run TestImage ./test/image
 
 demo: build
 	@if [ "$$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then \

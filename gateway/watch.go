@@ -262,6 +262,10 @@ func (w *watch) port(p *portState) {
 	w.note(e)
 }
 
+// Tell tells those who listen to events of something that the gateway does not see
+// itself. It gives the event its time, and does not wait.
+func (g *Gateway) Tell(e events.Event) { g.watch.note(e) }
+
 // reloaded tells what a reload changed.
 func (w *watch) reloaded(c config.Changes) {
 	lines := c.Lines()

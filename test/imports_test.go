@@ -96,10 +96,12 @@ func TestDoors(t *testing.T) {
 		{"github.com/mdlayher/ndp", []string{"l3/ra"}},
 		{"github.com/tmaxmax/go-sse", []string{"gateway/api"}},
 		{"github.com/chromedp", []string{"test/browser"}},
+		{"charm.land", []string{"cmd/vxgw/top"}},
+		{"github.com/charmbracelet", []string{"cmd/vxgw/top", "test/e2e"}}, // a terminal, too, for tests
 	}
 	// gopacket writes pcapng behind its door, and is a judge in every test.
 	const judge, judgesDoor = "github.com/gopacket/gopacket", "gateway/capture"
-	testsOnly := []string{judge, "github.com/google/go-cmp", "github.com/vishvananda/netns", "go.uber.org/goleak", "pgregory.net/rapid"}
+	testsOnly := []string{judge, "github.com/google/go-cmp", "github.com/vishvananda/netns", "go.uber.org/goleak", "pgregory.net/rapid", "github.com/creack/pty", "github.com/charmbracelet/x/vt"}
 	for _, s := range sources(t) {
 		for _, imported := range s.imports {
 			for _, d := range doors {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -115,8 +114,8 @@ func (o *captureOptions) over(ctx context.Context, done api.Captured, began time
 		o.req.Duration > 0 && time.Since(began) >= o.req.Duration
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

@@ -27,9 +27,10 @@ func eventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "follow what happens, as it happens",
 		Long: `Prints what happens in the running gateway, a line each, until interrupted: MACs
-learned, moved and gone, ports up and down, VTEPs, IP neighbours, controllers, reloads,
-and that frames are dropped. A gateway that is started anew is waited for, and what was
-missed is told; "resync" says that more happened than can be.
+learned, moved and gone, ports up and down, VTEPs, IP neighbours, controllers, reloads
+and what becomes of those that wait to be confirmed, and that frames are dropped. A
+gateway that is started anew is waited for, and what was missed is told; "resync" says
+that more happened than can be.
 
 Needs to be root or in group ` + api.Group + `, or in the group of [api] read_group.`,
 		Example: `  vxgw events --types mac_moved,port

@@ -68,8 +68,8 @@ Begin with "vxgw sample", write /etc/vxgw/vxgw.toml from it, and let
 	root.SetHelpCommand(helpCommand(root))
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
-		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), clearCommand(), eventsCommand(), explainCommand(), captureCommand(), doctorCommand(),
-		sampleCommand(), schemaCommand(), demoCommand(), versionCommand(),
+		runCommand(), checkCommand(), reloadCommand(), confirmCommand(), rollbackCommand(), unloadCommand(), showCommand(), topCommand(), clearCommand(), eventsCommand(), explainCommand(), captureCommand(),
+		doctorCommand(), sampleCommand(), importCommand(), schemaCommand(), demoCommand(), versionCommand(),
 	)
 	for _, command := range packagers {
 		root.AddCommand(command())

@@ -49,6 +49,26 @@ func (standIn) Drops() []api.DropRow {
 	return []api.DropRow{{Reason: "ecn", Direction: "overlay", Count: 2}, {Reason: "storm", Direction: "access"}}
 }
 
+func (standIn) Name() string                       { return "edge-1" }
+func (standIn) VNIs() []api.VNIRow                 { return nil }
+func (standIn) VTEPs() []api.VTEPRow               { return nil }
+func (standIn) VRFs() []api.VRFRow                 { return nil }
+func (standIn) Origins() []api.OriginRow           { return nil }
+func (standIn) Datapath() []api.DatapathRow        { return nil }
+func (standIn) LearnRefused() []api.RefusedRow     { return nil }
+func (standIn) Underlay() api.UnderlayRow          { return api.UnderlayRow{Address: "192.0.2.1", Up: true} }
+func (standIn) MACCounts() map[api.MACCountKey]int { return nil }
+
+func (s standIn) FindMACs(q api.MACQuery) iter.Seq[api.MACRow] {
+	return func(yield func(api.MACRow) bool) {
+		for r := range s.MACs(q.VNI) {
+			if q.BehindPort(r.Port) && !yield(r) {
+				return
+			}
+		}
+	}
+}
+
 func (standIn) Explain(r api.ExplainRequest) (api.Explanation, error) {
 	if r.Port == "eth9" {
 		return api.Explanation{}, errors.New("eth9 is no access port of this gateway")
@@ -151,6 +171,7 @@ func TestCommandLine(t *testing.T) {
 		{"version as a flag", "--version", "", 0, "vxgw devel", ""},
 		{"sample", "sample", "", 0, "[underlay]", ""},
 		{"schema", "schema", "", 0, `"$schema": "https://json-schema.org/draft/2020-12/schema"`, ""},
+		{"import of no bridge", "import no-such-bridge", "", 1, "", `error: there is no bridge "no-such-bridge"`},
 		{"one argument too many", "sample all", "", 2, "", "Try 'vxgw sample --help'."},
 		{"check", "check -c " + file, "", 0, "192.0.2.1", ""},
 		{"check nothing", "check -c /nonexistent", "", 2, "", "/nonexistent: there is no such file"},
@@ -171,6 +192,15 @@ func TestCommandLine(t *testing.T) {
 		{"rollback of nothing", "rollback", "", 1, "", "error: nothing waits"},
 		{"show config", "show config", "", 0, "/f.toml  confirmed", ""},
 		{"run what is wrong", "run -c " + bad, "", 2, "", bad + ":3:1: "},
+		{"top without a terminal", "top", "", 2, "", "`vxgw top -b` writes text, and `vxgw show ports`"},
+		{"top times in a terminal", "top -n 3", "", 2, "", "-n goes with -b"},
+		{"top less than never", "top -b -n -1", "", 2, "", "0 for no end"},
+		{"top too often", "top -b -d 10ms", "", 2, "", "once in 1s at the most"},
+		{"top of something else", "top -b -t cables", "", 2, "", "there is ports, vnis, vteps, drops, macs"},
+		{"top of nobody", "top -b -n 1 --socket /nonexistent", "", 1, "", "is it running? systemctl status vxgw"},
+		{"top once", "top -b -n 1 -d 1s", "", 0, "\n  eth1     10  10010  up          0         0       0         0     0\n", ""},
+		{"top of MACs", "top -b -n 1 -d 1s -t macs --filter eth1", "", 0, "02:00:00:00:01:01  10010  eth1  learned  12s", ""},
+		{"top of drops, twice", "top -b -n 2 -d 1s -t drops", "", 0, "\n  ecn", ""},
 		{"show nothing", "show", "", 2, "", "vxgw show what?"},
 		{"show something else", "show cables", "", 2, "", `no "cables": there is config, datapath`},
 		{"show ports", "show ports", "", 0, "eth1    10  10010  up", ""},

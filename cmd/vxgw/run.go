@@ -100,7 +100,7 @@ func run(ctx context.Context, begin *commit.Beginning, log *slog.Logger, level *
 		gw.LeaveNothing()
 	}
 	again := commit.New(begin, commit.Options{
-		Gateway: gw, Log: log, Applied: func(c *config.Config) { level.Set(logLevel(c.Log.Level)) },
+		Gateway: gw, Log: log, Tell: gw.Tell, Applied: func(c *config.Config) { level.Set(logLevel(c.Log.Level)) },
 	})
 	defer again.Close()
 	server := api.New(gw, api.Options{

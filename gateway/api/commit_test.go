@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // committer answers with what a test wants.
@@ -16,6 +18,13 @@ type committer struct {
 	Committer
 	err  error
 	took []any // of the last call
+	is   *ConfigRow
+}
+
+// waits is a Committer with something that waits to be confirmed until a minute past noon.
+func waits() *committer {
+	until := noon.Add(time.Minute)
+	return &committer{is: &ConfigRow{State: ConfigUnconfirmed, ConfirmUntil: &until, Reason: "vxgw confirm", Since: noon}}
 }
 
 var reloaded = Reloaded{Changes: []string{"+ port eth3"}, RestartNeeded: []string{"underlay.ttl"}, Warnings: []string{}}
@@ -46,6 +55,9 @@ func (c *committer) Diff(file string, text []byte) (Differences, error) {
 }
 
 func (c *committer) Config() ConfigRow {
+	if c.is != nil {
+		return *c.is
+	}
 	return ConfigRow{File: "/etc/vxgw/vxgw.toml", State: ConfigRolledBack, Reason: "correct it", Since: noon.Add(-72 * time.Second), RestartNeeded: []string{"underlay.ttl", "api.http"}}
 }
 
@@ -163,3 +175,49 @@ type recorder struct {
 func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
 func (r *recorder) WriteHeader(status int)      { r.status = status }
+
+// TestConfigMetrics holds that exactly one state is told of, and a time where one waits.
+func TestConfigMetrics(t *testing.T) {
+	until := noon.Add(time.Minute)
+	for name, test := range map[string]struct {
+		row  ConfigRow
+		want string
+	}{
+		"confirmed": {ConfigRow{State: ConfigConfirmed}, `
+vxgw_config_state{state="confirmed"} 1
+vxgw_config_state{state="rolled_back"} 0
+vxgw_config_state{state="unconfirmed"} 0
+`},
+		"rolled back": {ConfigRow{State: ConfigRolledBack}, `
+vxgw_config_state{state="confirmed"} 0
+vxgw_config_state{state="rolled_back"} 1
+vxgw_config_state{state="unconfirmed"} 0
+`},
+		"unconfirmed": {ConfigRow{State: ConfigUnconfirmed, ConfirmUntil: &until}, `
+vxgw_config_state{state="confirmed"} 0
+vxgw_config_state{state="rolled_back"} 0
+vxgw_config_state{state="unconfirmed"} 1
+# HELP vxgw_config_confirm_until_timestamp_seconds When the configuration that runs is rolled back unless it is confirmed, in seconds since 1970; absent if nothing waits.
+# TYPE vxgw_config_confirm_until_timestamp_seconds gauge
+vxgw_config_confirm_until_timestamp_seconds 1.74877926e+09
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const head = "# HELP vxgw_config_state Which of its states the configuration is in: 1, and 0 for the others. unconfirmed: it is rolled back unless `vxgw confirm` follows; rolled_back: the file has another one, that was not confirmed.\n# TYPE vxgw_config_state gauge"
+			c := collector{src: busy(), server: New(busy(), Options{Commit: &committer{is: &test.row}})}
+			if err := testutil.CollectAndCompare(c, strings.NewReader(head+test.want), "vxgw_config_state", "vxgw_config_confirm_until_timestamp_seconds"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestConfigInSnapshot holds that who comes to listen is told of a configuration that
+// waits, unless he wants to hear of other things.
+func TestConfigInSnapshot(t *testing.T) {
+	_, c := start(t, busy(), func(o *Options) { o.Commit = waits() })
+	h := listen(t, c, Listening{Snapshot: true, Types: "config"})
+	h.hears("0 snapshot_begin", "0 config_unconfirmed until "+noon.Add(time.Minute).Local().Format(time.TimeOnly)+" mend: vxgw confirm", "1000 snapshot_end")
+	h = listen(t, c, Listening{Snapshot: true, Types: "config_confirmed,port_up"})
+	h.hears("0 snapshot_begin", presentState[1], "1000 snapshot_end")
+}

@@ -3,6 +3,8 @@ package api
 import (
 	"strings"
 	"time"
+
+	"vxgw/gateway/events"
 )
 
 // ConfigRow is the configuration that runs.
@@ -26,6 +28,15 @@ const (
 	ConfigRolledBack  = "rolled_back" // the file has another one, which was not confirmed
 )
 
+// Event tells of the state in which the configuration is; reason is why it came to that,
+// where there is something to say.
+func (r ConfigRow) Event(reason string) events.Event {
+	types := map[string]events.Type{
+		ConfigConfirmed: events.ConfigConfirmed, ConfigUnconfirmed: events.ConfigUnconfirmed, ConfigRolledBack: events.ConfigRolledBack,
+	}
+	return events.Event{Type: types[r.State], ConfirmUntil: r.ConfirmUntil, Reason: reason, Mend: r.Reason}
+}
+
 // config returns the one row, or none where nobody has a file.
 func (s *Server) config() []ConfigRow {
 	if s.opts.Commit == nil {
@@ -43,5 +54,5 @@ func (v View) config(r ConfigRow) []string {
 	if r.ConfirmUntil != nil {
 		until = r.ConfirmUntil.Local().Format(time.TimeOnly)
 	}
-	return []string{r.File, r.State, age(v.Now.Sub(r.Since)), until, strings.Join(r.RestartNeeded, ","), r.Reason}
+	return []string{r.File, r.State, Age(v.Now.Sub(r.Since)), until, strings.Join(r.RestartNeeded, ","), r.Reason}
 }

@@ -301,7 +301,8 @@ func (s *Server) present(f *events.Filter) iter.Seq[events.Event] {
 			(!f.Wants(events.VTEPAdded) || each(s.src.VTEPs(), vtepEvent, yield)) &&
 			(!f.Wants(events.MACLearned) || s.eachMAC(f.VNI, yield)) &&
 			(!f.Wants(events.NeighbourLearned) || each(s.src.Neighbours(), neighbourEvent, yield)) &&
-			(!f.Wants(events.OriginConnected) || each(s.src.Origins(), originEvent, yield))
+			(!f.Wants(events.OriginConnected) || each(s.src.Origins(), originEvent, yield)) &&
+			each(s.config(), func(r ConfigRow) (events.Event, bool) { e := r.Event(""); return e, f.Wants(e.Type) }, yield)
 	}
 }
 

@@ -48,6 +48,8 @@ var (
 
 	datapathDesc = desc("datapath_info", "How the frames of an interface are moved: 1 while it is attached, else 0.", "mode", "interface")
 	refusedDesc  = desc("learn_refused_total", "MACs, or IP addresses of neighbours (neighbour_limit), that a limit kept from being learned; frames are forwarded all the same. Of MACs that moved too often (duplicate) only the move that was too many is counted: further frames are duplicate_mac of vxgw_drops_total.", "reason")
+	configDesc   = desc("config_state", "Which of its states the configuration is in: 1, and 0 for the others. unconfirmed: it is rolled back unless `vxgw confirm` follows; rolled_back: the file has another one, that was not confirmed.", "state")
+	confirmDesc  = desc("config_confirm_until_timestamp_seconds", "When the configuration that runs is rolled back unless it is confirmed, in seconds since 1970; absent if nothing waits.")
 	streamsDesc  = desc("event_streams", "Clients that listen to events.")
 	resyncsDesc  = desc("event_resyncs_total", "Times that a listener to events had to be told that it missed some.")
 	lostDesc     = desc("event_lost_total", "Changes that came faster than they could be told of.")
@@ -84,7 +86,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 		datapathDesc, refusedDesc, buildDesc, heldDesc, stormDropsDesc, stormActiveDesc,
 		originUpDesc, originLeftDesc, originEntriesDesc, originUnusedDesc, originSweptDesc,
 		vrfFramesDesc, vrfBytesDesc, vrfRoutesDesc, vrfNeighboursDesc,
-		streamsDesc, resyncsDesc, lostDesc,
+		streamsDesc, resyncsDesc, lostDesc, configDesc, confirmDesc,
 	} {
 		ch <- d
 	}
@@ -131,6 +133,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		m.gauge(streamsDesc, float64(len(s.streams[0])+len(s.streams[1])))
 		m.counter(resyncsDesc, s.resyncs.Load())
 		m.counter(lostDesc, c.src.Events().Lost())
+		m.config(s.config())
 	}
 	m.gauge(buildDesc, 1, c.version, c.revision, runtime.Version())
 }
@@ -161,6 +164,17 @@ func (m metrics) traffic(port, vni string, rxPackets, rxBytes, txPackets, txByte
 	m.counter(framesDesc, txPackets, "tx", port, vni)
 	m.counter(bytesDesc, rxBytes, "rx", port, vni)
 	m.counter(bytesDesc, txBytes, "tx", port, vni)
+}
+
+func (m metrics) config(rows []ConfigRow) {
+	for _, r := range rows {
+		for _, state := range []string{ConfigConfirmed, ConfigUnconfirmed, ConfigRolledBack} {
+			m.gauge(configDesc, oneIf(r.State == state), state)
+		}
+		if r.ConfirmUntil != nil {
+			m.gauge(confirmDesc, float64(r.ConfirmUntil.Unix()))
+		}
+	}
 }
 
 func (m metrics) storm(port, vni string, rows []StormRow) {

@@ -38,7 +38,7 @@ func full() *fake {
 func gathered(t *testing.T) map[string]metric {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(collector{src: full(), server: New(full(), Options{}), version: "v1", revision: "abc"})
+	reg.MustRegister(collector{src: full(), server: New(full(), Options{Commit: waits()}), version: "v1", revision: "abc"})
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)

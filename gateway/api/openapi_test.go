@@ -295,7 +295,7 @@ func TestEventsAreAsDocumented(t *testing.T) {
 		}
 	}
 	for _, typ := range append(slices.Clone(events.Types), events.Resync) {
-		src.Events().Append(events.Event{Type: typ, Time: noon, VNI: 1, MAC: "m", Times: 2, Changes: []string{"a"}, Table: events.ByRouting})
+		src.Events().Append(events.Event{Type: typ, Time: noon, VNI: 1, MAC: "m", Times: 2, Changes: []string{"a"}, Table: events.ByRouting, ConfirmUntil: &noon})
 		e := <-h.heard
 		if e.Type != typ {
 			t.Fatalf("%v in the place of %s", e, typ)

@@ -145,7 +145,7 @@ func (v View) vtep(r VTEPRow) []string {
 	}
 	seen := "never"
 	if r.LastSeen != nil {
-		seen = age(v.Now.Sub(*r.LastSeen))
+		seen = Age(v.Now.Sub(*r.LastSeen))
 	}
 	return join(
 		[]string{r.Address, r.Origin, seen, numberOrNone(r.MTU)},
@@ -159,7 +159,7 @@ var macColumns = []column{{head: "VNI", right: true}, {head: "MAC"}, {head: "POR
 func (v View) mac(r MACRow) []string {
 	old := ""
 	if r.Origin == OriginLearned {
-		old = age(time.Duration(r.Age) * time.Second)
+		old = Age(time.Duration(r.Age) * time.Second)
 	}
 	held := ""
 	if r.Held {
@@ -192,10 +192,10 @@ var originColumns = []column{
 func (v View) origin(r OriginRow) []string {
 	heard := "never"
 	if r.LastHeard != nil {
-		heard = age(v.Now.Sub(*r.LastHeard))
+		heard = Age(v.Now.Sub(*r.LastHeard))
 	}
 	return []string{
-		r.Origin, r.State, age(time.Duration(r.Left) * time.Second), heard, number(r.VTEPs),
+		r.Origin, r.State, Age(time.Duration(r.Left) * time.Second), heard, number(r.VTEPs),
 		number(r.MACs), number(r.Neighbours), number(r.Routes), number(r.Unused),
 	}
 }
@@ -251,8 +251,8 @@ func numberOrNone[T integer](n T) string {
 	return number(n)
 }
 
-// age writes a duration as 12s, 5m3s, 2h5m or 3d4h: two units are enough.
-func age(d time.Duration) string {
+// Age writes a duration as 12s, 5m3s, 2h5m or 3d4h: two units are enough.
+func Age(d time.Duration) string {
 	s := max(0, int64(d/time.Second))
 	switch {
 	case s < 60:

@@ -121,7 +121,7 @@ func TestAge(t *testing.T) {
 		-time.Hour: "0s", 0: "0s", 59 * time.Second: "59s", 303 * time.Second: "5m3s",
 		7500 * time.Second: "2h5m", 76 * time.Hour: "3d4h",
 	} {
-		if got := age(d); got != want {
+		if got := Age(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"vxgw/config"
 	"vxgw/gateway/api"
+	"vxgw/gateway/events"
 )
 
 // Gateway is what a configuration is put in force at.
@@ -30,6 +31,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Applied is called with every configuration that was put in force.
 	Applied func(*config.Config)
+	// Tell is called, in order, when a configuration begins to wait to be confirmed, and
+	// when that is over. It must not wait; nil: nobody listens.
+	Tell func(events.Event)
 }
 
 // Committer is the api.Committer of a gateway that runs by a file.
@@ -45,7 +49,14 @@ type Committer struct {
 	passed  bool     // the file was rolled back, or passed over at the start
 	restart []string // settings of the file that take effect at the next start
 	waits   *waiting // nil: nothing waits to be confirmed
+	told    told     // what Options.Tell has heard last
 	closed  bool
+}
+
+// told is what there is to tell of a configuration.
+type told struct {
+	state string // as api.ConfigRow has it
+	until time.Time
 }
 
 // waiting is a configuration that was not confirmed yet.
@@ -59,7 +70,31 @@ var _ api.Committer = (*Committer)(nil)
 
 // New returns the Committer of a gateway that runs by what Begin has found.
 func New(b *Beginning, opts Options) *Committer {
-	return &Committer{opts: opts, file: b.file, store: b.store, text: b.text, passed: b.passed, since: time.Now(), restart: []string{}}
+	c := &Committer{opts: opts, file: b.file, store: b.store, text: b.text, passed: b.passed, since: time.Now(), restart: []string{}}
+	c.told, _ = c.stands() // who listens from the start has asked for the state
+	return c
+}
+
+// stands returns the state that there is to tell of. It needs mu.
+func (c *Committer) stands() (told, api.ConfigRow) {
+	r := c.row()
+	t := told{state: r.State}
+	if r.ConfirmUntil != nil {
+		t.until = *r.ConfirmUntil
+	}
+	return t, r
+}
+
+// tell tells of a state that is new. It needs mu, so that what is told is in order.
+func (c *Committer) tell(reason string) {
+	is, row := c.stands()
+	if is == c.told {
+		return
+	}
+	c.told = is
+	if c.opts.Tell != nil {
+		c.opts.Tell(row.Event(reason))
+	}
 }
 
 // Close ends the waiting. A configuration that was not confirmed by then is not taken
@@ -104,6 +139,7 @@ func (c *Committer) Reload(confirm time.Duration) (api.Reloaded, error) {
 		return done, err
 	}
 	c.passed = false
+	c.tell("")
 	if err := c.store.remove(); err != nil {
 		c.opts.Log.Warn("a configuration that is not needed any more is still kept: the next start may take it", "err", err, "mend", "rm "+c.store.path)
 	}
@@ -132,12 +168,14 @@ func (c *Committer) try(cfg *config.Config, text []byte, confirm time.Duration) 
 	was.end()
 	c.waits, c.passed = nil, false
 	if was == nil && len(done.Changes) == 0 || bytes.Equal(text, before) {
+		c.tell("")
 		return done, c.keep(nil) // there is nothing to go back to
 	}
 	w := &waiting{before: before, until: time.Now().Add(confirm)}
 	w.timer = time.AfterFunc(confirm, func() { c.expire(w) })
 	c.waits, done.ConfirmUntil = w, &w.until
 	c.opts.Log.Warn("the new configuration is rolled back unless it is confirmed", "file", c.file, "until", clock(w.until), "mend", "vxgw confirm")
+	c.tell("")
 	return done, nil
 }
 
@@ -203,6 +241,7 @@ func (c *Committer) Confirm() (api.ConfigRow, error) {
 	c.waits.end()
 	c.waits = nil
 	c.opts.Log.Info("configuration confirmed", "file", c.file)
+	c.tell("")
 	return c.row(), nil
 }
 
@@ -254,6 +293,7 @@ func (c *Committer) rollback(why string) (api.Reloaded, error) {
 	c.waits, c.passed = nil, true
 	c.opts.Log.Warn("the configuration is rolled back", "file", c.file, "reason", why,
 		"mend", "the file still has what was rolled back: correct it, then vxgw reload --confirm 60s")
+	c.tell(why)
 	if err := c.store.save(&held{over: true, refused: refused, text: w.before}); err != nil {
 		c.opts.Log.Warn("the roll-back cannot be noted: every start begins with what is kept until a reload", "err", err,
 			"mend", "make room where "+c.store.path+" is, correct the file, and reload it")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"vxgw/config"
 	"vxgw/gateway/api"
+	"vxgw/gateway/events"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -57,6 +59,7 @@ type bed struct {
 	t         *testing.T
 	file, dir string
 	log       bytes.Buffer
+	told      []string // events
 	gw        *standIn
 	*Committer
 }
@@ -90,8 +93,29 @@ func (b *bed) start() *bed {
 	log := slog.New(slog.NewTextHandler(&b.log, nil))
 	begin.Tell(log)
 	b.gw.runs = begin.Config
-	b.Committer = New(begin, Options{Gateway: b.gw, Log: log})
+	b.Committer = New(begin, Options{Gateway: b.gw, Log: log, Tell: b.hear})
 	return b
+}
+
+// hear notes an event. The Committer tells of them one at a time.
+func (b *bed) hear(e events.Event) {
+	line := string(e.Type)
+	if e.ConfirmUntil != nil {
+		line += " for " + time.Until(*e.ConfirmUntil).String()
+	}
+	if e.Reason != "" {
+		line += ": " + e.Reason
+	}
+	b.told = append(b.told, line)
+}
+
+// heard holds which events there were since it was asked last.
+func (b *bed) heard(want ...string) {
+	b.t.Helper()
+	if !slices.Equal(b.told, want) {
+		b.t.Errorf("told of %q, want %q", b.told, want)
+	}
+	b.told = nil
 }
 
 // kill ends the process without a word, and starts it again.
@@ -519,4 +543,32 @@ func TestMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.is("three", confirmed, 0)
+}
+
+// Who listens hears of each state once, in order, whoever brings it about.
+func TestTold(t *testing.T) {
+	const waits, stays = "config_unconfirmed for 1m0s", "config_confirmed"
+	tests := map[string]struct {
+		does func(b *bed)
+		want []string
+	}{
+		"a reload for good":   {func(b *bed) { b.try("two", 0) }, nil},
+		"confirmed":           {func(b *bed) { b.try("two", minute); _, _ = b.Confirm() }, []string{waits, stays}},
+		"not confirmed":       {func(b *bed) { b.try("two", minute); pass(minute) }, []string{waits, "config_rolled_back: nobody has confirmed it in time"}},
+		"undone":              {func(b *bed) { b.try("two", minute); _, _ = b.Rollback() }, []string{waits, "config_rolled_back: it was asked for"}},
+		"replaced":            {func(b *bed) { b.try("two", minute); pass(time.Second); b.try("three", minute) }, []string{waits, waits}},
+		"nothing to confirm":  {func(b *bed) { _, _ = b.Reload(minute) }, nil},
+		"back by hand":        {func(b *bed) { b.try("two", minute); b.write("one"); _, _ = b.Reload(minute) }, []string{waits, stays}},
+		"not valid":           {func(b *bed) { _ = os.WriteFile(b.file, []byte("["), 0o600); _, _ = b.Reload(minute) }, nil},
+		"nothing waits":       {func(b *bed) { _, _ = b.Confirm(); _, _ = b.Rollback() }, nil},
+		"killed, tried again": {func(b *bed) { b.try("two", minute); b.kill(); b.try("two", 0) }, []string{waits, stays}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(b *bed) {
+				test.does(b)
+				b.heard(test.want...)
+			})
+		})
+	}
 }

@@ -37,6 +37,10 @@ const (
 	Reload Type = "reload" // a configuration was applied
 	Drops  Type = "drops"  // frames are dropped, for a reason that was not told of lately
 
+	ConfigUnconfirmed Type = "config_unconfirmed" // what was applied is rolled back unless it is confirmed
+	ConfigConfirmed   Type = "config_confirmed"   // ... it stays
+	ConfigRolledBack  Type = "config_rolled_back" // ... what ran before runs again
+
 	StormBegin Type = "storm_begin" // storm control drops, where it did not
 	StormEnd   Type = "storm_end"   // ... and has not for half a minute
 
@@ -52,7 +56,8 @@ const (
 var Types = []Type{
 	MACLearned, MACMoved, MACGone, MACHeld, MACReleased, PortUp, PortDown, PortGone, VTEPAdded, VTEPGone,
 	NeighbourLearned, NeighbourMoved, NeighbourGone,
-	OriginConnected, OriginReplaced, OriginLost, OriginSwept, OriginEnded, Reload, Drops, StormBegin, StormEnd,
+	OriginConnected, OriginReplaced, OriginLost, OriginSwept, OriginEnded, Reload,
+	ConfigUnconfirmed, ConfigConfirmed, ConfigRolledBack, Drops, StormBegin, StormEnd,
 }
 
 // The tables that a neighbour is known by.
@@ -85,7 +90,7 @@ type Event struct {
 	Times      int    `json:"times,omitempty" doc:"how many changes at once this is, where it is more than one"`
 
 	State  string `json:"state,omitempty" doc:"of a port, or a controller"`
-	Reason string `json:"reason,omitempty" doc:"why a port is not up; which drops; why to read all again"`
+	Reason string `json:"reason,omitempty" doc:"why a port is not up; which drops; why a configuration is rolled back; why to read all again"`
 
 	Direction string `json:"direction,omitempty" doc:"of drops; of a storm, as in storm_control of ports and vnis"`
 	Count     uint64 `json:"count,omitempty" doc:"drops for this reason, or for a storm in this place, in all"`
@@ -97,4 +102,6 @@ type Event struct {
 
 	Changes       []string `json:"changes,omitempty" doc:"what a reload changed, a line each"`
 	RestartNeeded []string `json:"restart_needed,omitempty" doc:"changed settings that take effect at the next start"`
+
+	ConfirmUntil *time.Time `json:"confirm_until,omitempty" doc:"when a configuration is rolled back unless it is confirmed"`
 }

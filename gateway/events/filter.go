@@ -33,7 +33,8 @@ func (f *Filter) Want(list string) error {
 	return nil
 }
 
-// Class returns what a type is about: mac, port, vtep, neighbour, reload or drops.
+// Class returns what a type is about: mac, port, vtep, neighbour, reload,
+// config, drops or storm.
 func (t Type) Class() string {
 	class, _, _ := strings.Cut(string(t), "_")
 	return class

@@ -142,12 +142,14 @@ func TestFilter(t *testing.T) {
 
 func TestText(t *testing.T) {
 	at := time.Date(2025, 6, 1, 12, 0, 0, 1e6, time.Local)
+	until := at.Add(time.Minute)
 	for want, e := range map[string]Event{
-		"12:00:00.001  mac_moved          vni 10  mac 02:00:00:00:00:01  port e?1  from 192.0.2.2  origin learned  times 3": {
+		"12:00:00.001  mac_moved           vni 10  mac 02:00:00:00:00:01  port e?1  from 192.0.2.2  origin learned  times 3": {
 			Type: MACMoved, VNI: 10, MAC: "02:00:00:00:00:01", Port: "e\n1", FromVTEP: "192.0.2.2", Origin: "learned", Times: 3},
-		"12:00:00.001  drops              reason ecn  direction overlay  frames 2  in all 7  mend: look": {
+		"12:00:00.001  drops               reason ecn  direction overlay  frames 2  in all 7  mend: look": {
 			Type: Drops, Reason: "ecn", Direction: "overlay", Frames: 2, Count: 7, Mend: "look"},
-		"12:00:00.001  reload             changes: + port e1; - vni 5": {Type: Reload, Changes: []string{"+ port e1", "- vni 5"}},
+		"12:00:00.001  reload              changes: + port e1; - vni 5":   {Type: Reload, Changes: []string{"+ port e1", "- vni 5"}},
+		"12:00:00.001  config_unconfirmed  until 12:01:00  mend: confirm": {Type: ConfigUnconfirmed, ConfirmUntil: &until, Mend: "confirm"},
 	} {
 		if e.Time = at; e.String() != want {
 			t.Errorf("got\n%s, want\n%s", e, want)

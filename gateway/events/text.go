@@ -3,12 +3,13 @@ package events
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // String writes an event on one line, for people.
 func (e Event) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %-17s", e.Time.Local().Format("15:04:05.000"), e.Type)
+	fmt.Fprintf(&b, "%s  %-18s", e.Time.Local().Format("15:04:05.000"), e.Type)
 	word := func(name, value string) {
 		if value != "" {
 			b.WriteString("  " + name + " " + oneLine(value))
@@ -38,6 +39,9 @@ func (e Event) String() string {
 	number("in all", e.Count)
 	number("hold", uint64(e.Hold))
 	number("entries", uint64(e.Entries))
+	if e.ConfirmUntil != nil {
+		word("until", e.ConfirmUntil.Local().Format(time.TimeOnly))
+	}
 	word("mend:", e.Mend)
 	word("changes:", strings.Join(e.Changes, "; "))
 	word("at the next start:", strings.Join(e.RestartNeeded, ", "))
