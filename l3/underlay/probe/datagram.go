@@ -63,7 +63,7 @@ func (d *datagrams) setUp() error {
 
 // send sends a datagram of the target's length. It is zero bytes only, and so a VXLAN
 // packet whose I flag is not set.
-func (d *datagrams) send(a *asking, t Target) {
+func (d *datagrams) send(t Target) {
 	headers := ip.IPv4HeaderLen
 	if d.six {
 		headers = ip.IPv6HeaderLen

@@ -54,6 +54,10 @@ const (
 	// come faster than sockets have room for.
 	aTime = 32
 	pause = 10 * time.Millisecond
+
+	// linger is how long is listened on when all replied: that nobody has the port is
+	// said a little later or sooner.
+	linger = 100 * time.Millisecond
 )
 
 // Ask probes from own, an address of this host, in the network namespace of the calling
@@ -76,6 +80,7 @@ func Ask(ctx context.Context, own netip.Addr, port uint16, targets []Target) ([]
 	for range rounds {
 		a.send(ctx, echoes, datagrams)
 		if a.wait(ctx, roundEvery) {
+			sleep(ctx, linger)
 			break
 		}
 	}
@@ -126,9 +131,9 @@ func (a *asking) send(ctx context.Context, echoes *echo.Socket, datagrams *datag
 		}
 		// What cannot be sent is not answered either, but for what this host itself
 		// says is too long.
-		_ = echoes.Send(t.Addr, echo.Least)
+		datagrams.send(t)
 		_ = echoes.Send(t.Addr, t.Size)
-		datagrams.send(a, t)
+		_ = echoes.Send(t.Addr, echo.Least)
 	}
 }
 
