@@ -41,6 +41,8 @@ func cannot(err error, name string) string {
 	switch {
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST):
 		return fmt.Sprintf("another XDP program is there and stays: `ip link show %s` names it", name)
+	case xdp.IsRefused(err):
+		return fmt.Sprintf("this kernel's verifier refuses the program: %v", err)
 	case errors.Is(err, fs.ErrPermission):
 		return notPermitted
 	case xdp.IsTooOld(err):

@@ -147,5 +147,12 @@ func (a *Attachment) Leave() error { return a.link.Close() }
 // types are the most: some 30 MiB that nobody needs until the next one is loaded.
 func Forget() { debug.FreeOSMemory() }
 
+// IsRefused reports whether the kernel's verifier does not follow a program, whoever
+// loads it. Its error is that of a missing capability (EACCES) then, too.
+func IsRefused(err error) bool {
+	var v *ebpf.VerifierError
+	return errors.As(err, &v) && len(v.Log) > 0
+}
+
 // IsTooOld reports whether an error says that the kernel lacks what it takes.
 func IsTooOld(err error) bool { return errors.Is(err, ebpf.ErrNotSupported) }

@@ -247,10 +247,12 @@ func (p *Plane) tryProgram() error {
 		prog, err = p.Program(Access, Plain, 0, false)
 	}
 	switch {
+	case IsRefused(err):
+		return nil // it may yet take others
 	case errors.Is(err, os.ErrPermission):
 		return err
 	case err != nil:
-		return nil // it may yet take others
+		return nil
 	}
 	return prog.Close()
 }

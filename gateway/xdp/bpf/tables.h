@@ -125,6 +125,7 @@ INLINE struct station *station_of(__u32 domain, __u64 mac)
 	__u64 key = (__u64)domain << 48 | mac, h = (key ^ hash_seed[0]) * hash_seed[1];
 	struct fdb_bucket *b;
 	__u32 i, way;
+	__u64 at;
 
 	h ^= h >> 32; /* MACs in a row are as good as any then */
 	h *= hash_seed[3];
@@ -142,7 +143,9 @@ INLINE struct station *station_of(__u32 domain, __u64 mac)
 		if (way > 3)
 			return 0;
 	}
-	return &b->way[way & 3];
+	at = way;
+	asm volatile("%0 &= 3" : "+r"(at)); /* verifiers before Linux 6.7 lose what is known of a number that was stored */
+	return &b->way[at];
 }
 
 /* knows reports whether a station has not been silent for too long. */
