@@ -101,6 +101,10 @@ func (g *pretend) Drops() []api.DropRow {
 	return rows
 }
 
+func (g *pretend) Origins() []api.OriginRow {
+	return []api.OriginRow{{Origin: "evpn", State: "leased", Hold: 300, Left: 299, MACs: 2}}
+}
+
 func (g *pretend) VRFs() []api.VRFRow { return nil }
 
 func (g *pretend) LearnRefused() []api.RefusedRow {

@@ -103,6 +103,7 @@ func open(t testing.TB, home string, l look) *tab {
 	ctx, cancel := chromedp.NewContext(browser(t))
 	t.Cleanup(cancel)
 	p := &tab{t: t, ctx: ctx, home: home}
+	t.Cleanup(p.clean)
 	must(t, chromedp.Listen(ctx, p.heard))
 	call(p, network.Enable, network.EnableParams{})
 	call(p, log.Enable, cdp.Empty{})
@@ -111,7 +112,6 @@ func open(t testing.TB, home string, l look) *tab {
 	call(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.mobile})
 	run(p, chromedp.Navigate(home))
 	run(p, chromedp.WaitVisible("#view-overview"))
-	t.Cleanup(p.clean)
 	return p
 }
 

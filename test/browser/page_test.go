@@ -35,7 +35,7 @@ func TestViews(t *testing.T) {
 			p.moving(".tile .big")
 			p.waitFor("a drop that rises", `document.querySelectorAll(".risers .rising").length === 2`)
 			p.contains("header", "edge-1", "VTEP 192.0.2.1", "Live")
-			p.contains(".health", "VTEP 192.0.2.1 on und0, UDP port 4789, sends and receives", "2 of 4 not up: eth3 down", "no fast path at eth2", "rising: vtep_not_allowed")
+			p.contains(".health", "VTEP 192.0.2.1 on und0, UDP port 4789, sends and receives", "2 of 4 not up: eth3 down", "no fast path at eth2", "Controllers 1 of 1 live", "rising: vtep_not_allowed")
 			p.contains(".now", "vtep_not_allowed", "the outer source is not in allowed_vteps", "add the VTEP to flood")
 			p.fits()
 			p.shot(name + "-overview")

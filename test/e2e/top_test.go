@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,25 +29,47 @@ type terminal struct {
 	t     testing.TB
 	tty   *os.File
 	cmd   *exec.Cmd
-	vt    *vt.SafeEmulator
 	raw   output // all that was written
 	ended chan error
+
+	mu sync.Mutex // guards everything below: what SafeEmulator returns it does not guard
+	vt *vt.Emulator
+}
+
+// Write takes what the program writes.
+func (s *terminal) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.vt.Write(p)
+}
+
+func (s *terminal) resize(cols, rows int) {
+	s.t.Helper()
+	must(s.t, pty.Setsize(s.tty, &pty.Winsize{Cols: uint16(cols), Rows: uint16(rows)}))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.vt.Resize(cols, rows)
 }
 
 // inTerminal runs vxgw in a terminal of 80x24 until the test ends.
 func inTerminal(t testing.TB, env []string, args ...string) *terminal {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(append(os.Environ(), "TERM=xterm-256color", "NO_COLOR="), env...)
+	races := filepath.Join(t.TempDir(), "race")
+	cmd.Env = append(append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=", "GORACE=exitcode=0 log_path="+races), env...)
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Cols: 80, Rows: 24})
 	must(t, err)
-	s := &terminal{t: t, tty: tty, cmd: cmd, vt: vt.NewSafeEmulator(80, 24), ended: make(chan error, 1)}
+	s := &terminal{t: t, tty: tty, cmd: cmd, vt: vt.NewEmulator(80, 24), ended: make(chan error, 1)}
 	// What the program asks its terminal.
-	go io.Copy(tty, s.vt.Emulator)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		_, _ = io.Copy(tty, s.vt)
+	}()
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		_, _ = io.Copy(io.MultiWriter(&s.raw, s.vt), tty) // until the program ends
+		_, _ = io.Copy(io.MultiWriter(&s.raw, s), tty) // until the program ends
 	}()
 	go func() {
 		err := cmd.Wait()
@@ -56,14 +80,37 @@ func inTerminal(t testing.TB, env []string, args ...string) *terminal {
 		_ = cmd.Process.Kill()
 		err := <-s.ended
 		s.ended <- err
-		must(t, s.vt.Emulator.Close())
+		// Its Close and its Read are not for two goroutines.
+		must(t, s.vt.InputPipe().(io.Closer).Close())
+		<-answered
+		must(t, s.vt.Close())
 		_ = tty.Close()
+		noRaces(t, races)
 	})
 	return s
 }
 
+// noRaces holds that the race detector found none in the program, but the one that is
+// Bubble Tea's: when it ends it closes the terminal while a read may still wait for it.
+func noRaces(t testing.TB, log string) {
+	t.Helper()
+	files, err := filepath.Glob(log + ".*")
+	must(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		for _, report := range strings.Split(string(text), "==================") {
+			if strings.Contains(report, "DATA RACE") && !strings.Contains(report, "cancelreader.(*epollCancelReader).Close") {
+				t.Errorf("a race:\n%s", report)
+			}
+		}
+	}
+}
+
 // shows returns what is on the screen.
 func (s *terminal) shows() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var lines []string
 	for y := range s.vt.Height() {
 		var line strings.Builder
@@ -112,7 +159,9 @@ func (s *terminal) ends() {
 	select {
 	case err := <-s.ended:
 		s.ended <- err
-		must(s.t, err)
+		if err != nil {
+			s.t.Fatalf("%v; its last words:\n%s", err, s.raw.String())
+		}
 	case <-time.After(patience):
 		s.t.Fatalf("it does not end:\n%s", s.shows())
 	}
@@ -174,14 +223,12 @@ func watchTraffic(s *terminal, b *bed) {
 	s.press("5/1:1") // digits of h1's MAC
 	s.await("search for digits of a MAC", h1MAC.String(), "acc1", "1 found", "!"+frame.MAC{2, 0, 0, 0, 1, 2}.String())
 	s.press("\r")
-	must(t, pty.Setsize(s.tty, &pty.Winsize{Cols: 120, Rows: 40}))
-	s.vt.Resize(120, 40)
+	s.resize(120, 40)
 	eventually(t, "it fills the larger terminal", func() bool {
 		lines := strings.Split(s.shows(), "\n")
 		return len(lines) == 40 && strings.Contains(lines[39], "q quit") && len(lines[0]) == 120
 	})
-	must(t, pty.Setsize(s.tty, &pty.Winsize{Cols: 80, Rows: 24}))
-	s.vt.Resize(80, 24)
+	s.resize(80, 24)
 	s.press("1")
 	s.await("[1 ports]", "q quit")
 }
