@@ -17,7 +17,7 @@ FIGURES ?=
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! command -v sudo >/dev/null || echo "sudo env PATH=$$PATH")
 TEST    := go test -p 2 -timeout 30m $(if $(AS_ROOT),-exec '$(AS_ROOT)')
 
-.PHONY: all build demo bench test lint needs fuzz cover clean deb image test-image
+.PHONY: all build demo bench test lint needs fuzz cover clean deb image test-image test-kernel
 all: build
 
 build:
@@ -41,6 +41,17 @@ image: deb
 test-image:
 	@test/provide image
 	VXGW_TEST_IMAGE='$(if $(IMAGE),$(abspath $(IMAGE)),build)' $(TEST) -count 1 -timeout 90m -v -run TestImage ./test/image
+
+# Has the kernel of Debian 12 take the fast path's programs, in QEMU: two minutes or so.
+# KERNEL= is another kernel package, unpacked.
+test-kernel:
+	@test/provide kernel
+	@set -e; dir='$(KERNEL)'; if [ -z "$$dir" ]; then \
+		dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+		name=$$(apt-cache depends linux-image-amd64 | awk '$$1 == "Depends:" { print $$2; exit }'); \
+		(cd "$$dir" && apt-get -o APT::Sandbox::User=root download -qq "$$name" && dpkg-deb -x "$$name"_*.deb . && echo "$$name"); \
+	fi; \
+	VXGW_TEST_KERNEL=$$(realpath "$$dir") go test -count 1 -timeout 40m -v ./test/kernel
 
 demo: build
 	@if [ "$$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then \
