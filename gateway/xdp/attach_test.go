@@ -1,6 +1,12 @@
 package xdp
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
 
 // Interfaces whose frames are in one piece and those that have some in several are one
 // gateway's, whichever comes first: their programs use the same map of devices.
@@ -19,6 +25,25 @@ func TestProgramsOfAllInterfacesTogether(t *testing.T) {
 				}
 				must(t, prog.Close())
 			}
+		}
+	}
+}
+
+// What a verifier does not follow is no missing capability, though the kernel's error is
+// the same.
+func TestIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"nothing", nil, false},
+		{"no capability", unix.EPERM, false},
+		{"no capability, with a log that is empty", &ebpf.VerifierError{Cause: unix.EPERM}, false},
+		{"the verifier", fmt.Errorf("program access: %w", &ebpf.VerifierError{Cause: unix.EACCES, Log: []string{"R1 max value is outside of the allowed memory range"}}), true},
+	} {
+		if got := IsRefused(c.err); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
 		}
 	}
 }
