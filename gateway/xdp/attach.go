@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // Variant is what an interface can tell of a frame besides its bytes.
@@ -148,10 +149,18 @@ func (a *Attachment) Leave() error { return a.link.Close() }
 func Forget() { debug.FreeOSMemory() }
 
 // IsRefused reports whether the kernel's verifier does not follow a program, whoever
-// loads it. Its error is that of a missing capability (EACCES) then, too.
+// loads it. Its error is that of a missing capability (EACCES) then, too; without
+// CAP_PERFMON it follows no pointers, so there it is that.
 func IsRefused(err error) bool {
 	var v *ebpf.VerifierError
-	return errors.As(err, &v) && len(v.Log) > 0
+	return errors.As(err, &v) && len(v.Log) > 0 && mayWatch()
+}
+
+// mayWatch reports whether this process has CAP_PERFMON.
+func mayWatch() bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var has [2]unix.CapUserData
+	return unix.Capget(&head, &has[0]) == nil && has[unix.CAP_PERFMON/32].Effective&(1<<(unix.CAP_PERFMON%32)) != 0
 }
 
 // IsTooOld reports whether an error says that the kernel lacks what it takes.
