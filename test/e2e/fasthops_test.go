@@ -82,7 +82,7 @@ func TestFastNextHopMoves(t *testing.T) {
 				now, was := h.by[step.by], h.by[1-step.by]
 				before := now.all() + was.all()
 				first := f.sent
-				stop := f.begin(5000)
+				stop := f.begin(2000) // a veth has room for 256: a busy machine is to have time
 				step.change()
 				mark := now.all()
 				eventually(t, step.name+": packets go there", func() bool { return now.all() > mark })

@@ -172,6 +172,7 @@ func (b *bed) learnBoth() {
 	b.fromHost("h1", packet.Numbered(frame.Broadcast, h1MAC, 1))
 	b.fromPeer(outerFrom(vtepA, packet.Numbered(frame.Broadcast, ra1MAC, 2)))
 	eventually(b.t, "both are known", func() bool { return len(rows[api.MACRow](b.gateway, "macs")) == 2 })
+	time.Sleep(100 * time.Millisecond) // who asks may be told before the programs' copy has it
 }
 
 // paceBoth sends frames from h1 and from the peer at a rate, and returns how many.
