@@ -38,7 +38,7 @@ var (
 // it stands there, and holds that the answers are those.
 func TestOriginsDocs(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("needs curl")
+		t.Skip("needs curl, which `make test` provides")
 	}
 	cfg, err := config.Parse("test.toml", []byte(originsConfig))
 	if err != nil {

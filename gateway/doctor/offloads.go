@@ -33,9 +33,9 @@ func examineOffloads(e *exam) {
 			continue
 		}
 		asked++
-		if lacks := lacking(l, o); lacks != "" {
+		if found, mend := wrongWith(l, o); found != "" {
 			well = false
-			e.warn(fmt.Sprintf("ethtool -K %s %s", l.Name, lacks), "%s: %s", l.Name, wrongWith(l, o))
+			e.warn(fmt.Sprintf("ethtool -K %s %s", l.Name, mend), "%s: %s", l.Name, found)
 		}
 	}
 	if well && asked > 0 {
@@ -47,33 +47,23 @@ func examineOffloads(e *exam) {
 // cost or save little.
 func isHardware(l path.Link) bool { return l.Kind == "" && !l.Loopback && l.Driver != "" }
 
-// lacking is what ethtool -K is to be told.
-func lacking(l path.Link, o path.Offloads) string {
-	var all []string
-	if o.LRO {
-		all = append(all, "lro off")
+// wrongWith says what is wrong with the offloads of a link, and what ethtool -K is to be
+// told; "" where nothing is.
+func wrongWith(l path.Link, o path.Offloads) (found, mend string) {
+	var all, commands []string
+	for _, w := range []struct {
+		is             bool
+		found, command string
+	}{
+		{o.LRO, "LRO is on: it joins segments that cannot be cut again", "lro off"},
+		{isHardware(l) && !o.GRO, "GRO is off", "gro on"},
+		{isHardware(l) && !o.GSO, "GSO is off", "gso on"},
+	} {
+		if w.is {
+			all, commands = append(all, w.found), append(commands, w.command)
+		}
 	}
-	if isHardware(l) && !o.GRO {
-		all = append(all, "gro on")
-	}
-	if isHardware(l) && !o.GSO {
-		all = append(all, "gso on")
-	}
-	return strings.Join(all, " ")
-}
-
-func wrongWith(l path.Link, o path.Offloads) string {
-	var all []string
-	if o.LRO {
-		all = append(all, "LRO is on: it joins segments that cannot be cut again")
-	}
-	if isHardware(l) && !o.GRO {
-		all = append(all, "GRO is off")
-	}
-	if isHardware(l) && !o.GSO {
-		all = append(all, "GSO is off")
-	}
-	return strings.Join(all, "; ")
+	return strings.Join(all, "; "), strings.Join(commands, " ")
 }
 
 func isUnsupported(err error) bool { return errors.Is(err, unix.EOPNOTSUPP) }
