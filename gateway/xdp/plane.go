@@ -247,12 +247,10 @@ func (p *Plane) tryProgram() error {
 		prog, err = p.Program(Access, Plain, 0, false)
 	}
 	switch {
-	case IsRefused(err):
-		return nil // it may yet take others
-	case errors.Is(err, os.ErrPermission):
+	case errors.Is(err, os.ErrPermission) && !IsRefused(err):
 		return err
 	case err != nil:
-		return nil
+		return nil // it may yet take others
 	}
 	return prog.Close()
 }
