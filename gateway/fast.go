@@ -49,6 +49,7 @@ type fast struct {
 
 	unpinned string        // why the fast path ends with this process; "": it does not
 	heritage *xdp.Heritage // of a gateway that was here before; nil: there is none
+	inherits bool          // it is this one's now
 	until    time.Time     // heritage is kept
 }
 
@@ -220,7 +221,11 @@ func (f *fast) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closeHeritage()
-	stays := f.attached() > 0 && f.unpinned == "" && !f.gw.leavesNothing
+	carries := f.carries()
+	stays := carries > 0 && f.unpinned == "" && !f.gw.leavesNothing
+	if stays {
+		f.plane.Leave()
+	}
 	for index, l := range f.links {
 		if !stays {
 			f.detach(index)
@@ -235,7 +240,7 @@ func (f *fast) close() {
 			f.gw.log.Warn("pins of the fast path stay", "err", err, "mend", "vxgw unload")
 		}
 	} else {
-		f.gw.log.Info("the fast path goes on without this process: it carries what it knows", "interfaces", f.attached(), "mend", "`vxgw unload` ends it, as run --detach-on-exit does at once")
+		f.gw.log.Info("the fast path goes on without this process: it carries what it knows", "interfaces", carries, "mend", "`vxgw unload` ends it, as run --detach-on-exit does at once")
 	}
 	if err := f.plane.Close(); err != nil {
 		f.gw.log.Debug("closing the fast path", "err", err)

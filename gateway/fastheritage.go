@@ -30,13 +30,14 @@ func (g *Gateway) pinDir() (string, error) {
 	return g.edges.PinDir(fmt.Sprintf("%s-%d", u.Address, u.Port))
 }
 
-// inherit learns what a former gateway had learned, if its fast path is still there.
-// Where there is to be none any more, it is taken away.
-func (f *fast) inherit() {
+// find looks for a former gateway's fast path, before the first socket is open: what
+// its programs send on at TCX none may have too. Where there is to be none any more, it
+// is taken away.
+func (f *fast) find() {
 	dir, err := f.gw.pinDir()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err != nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
 		if f.unpinned = err.Error(); f.is() && f.gw.edges.PinDir != nil {
 			f.gw.log.Info("the fast path will end with this process", "reason", err)
 		}
@@ -46,13 +47,22 @@ func (f *fast) inherit() {
 	if err != nil {
 		f.gw.log.Warn("what a former gateway left is not taken over", "err", err, "mend", "vxgw unload")
 	}
-	if h == nil {
-		return
+	f.heritage = h
+	switch {
+	case !f.is():
+		f.closeHeritage()
+	case h.HasTaps():
+		f.plane.Quiet(true)
 	}
-	if !f.is() {
-		if err := h.Close(); err != nil {
-			f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")
-		}
+}
+
+// inherit learns what a former gateway had learned, if its fast path is still there.
+func (f *fast) inherit() {
+	f.mu.Lock()
+	h := f.heritage
+	f.until, f.inherits = time.Now().Add(keepHeritage), true
+	f.mu.Unlock()
+	if h == nil {
 		return
 	}
 	if h.Strange {
@@ -60,10 +70,7 @@ func (f *fast) inherit() {
 			"mend", "nothing to do: frames for them are flooded until they are heard")
 	}
 	n := f.learnLeft(h)
-	f.gw.log.Info("a former gateway's fast path goes on, and is taken over", "interfaces", h.Left(), "macs", n)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.heritage, f.until = h, time.Now().Add(keepHeritage)
+	f.gw.log.Info("a former gateway's fast path goes on, and is taken over", "interfaces", h.Interfaces(), "macs", n)
 }
 
 // learnLeft learns the MACs of a former gateway, where they may still be, and returns
@@ -132,7 +139,22 @@ func (f *fast) begin() {
 	f.publish()
 	f.look()
 	f.publish()
+	f.endTaps()
 	xdp.Forget() // of what ports have loaded
+}
+
+// endTaps takes away what a former gateway has at TCX: this one's programs know by now
+// what those knew, and its workers do the rest from here on.
+func (f *fast) endTaps() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.heritage.HasTaps() {
+		return
+	}
+	if err := f.heritage.CloseTaps(); err != nil {
+		f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")
+	}
+	f.plane.Quiet(false)
 }
 
 // tendHeritage lets go of what a former gateway left when all of it was taken over, or
@@ -143,11 +165,17 @@ func (f *fast) tendHeritage(now time.Time) {
 	}
 }
 
+// closeHeritage ends what a former gateway left, or leaves it as it is while it was not
+// taken over. It needs mu.
 func (f *fast) closeHeritage() {
 	if f.heritage == nil {
 		return
 	}
-	if err := f.heritage.Close(); err != nil {
+	end := f.heritage.Close
+	if f.is() && !f.inherits {
+		end = f.heritage.Forget
+	}
+	if err := end(); err != nil {
 		f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")
 	}
 	f.heritage = nil

@@ -153,6 +153,17 @@ func (f *fast) attached() (n int) {
 	return n
 }
 
+// carries returns at how many interfaces there are programs, for XDP or at TCX. It needs
+// mu.
+func (f *fast) carries() (n int) {
+	for index, l := range f.links {
+		if l.at != nil || f.plane.Tapped(index) {
+			n++
+		}
+	}
+	return n
+}
+
 // fastWants lists the interfaces that the fast path would decide about. It needs
 // Gateway.mu.
 func (g *Gateway) fastWants() (wants []fastWant) {

@@ -22,6 +22,7 @@ func (g *Gateway) supervise(ctx context.Context) error {
 	defer g.closeAll()
 	var ticks int
 	g.lookForIPsec()
+	g.fast.find()
 	g.reconcile()
 	if err := g.begin(); err != nil {
 		return err

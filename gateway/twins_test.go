@@ -39,7 +39,11 @@ const (
 	byXDP       way = "XDP"
 	byXDPPieces way = "XDP, frames in pieces"
 	byTCX       way = "TCX"
+	byTCXAlone  way = "TCX, without sockets" // as while there is no gateway
 )
+
+// atTCX reports whether frames have a socket buffer.
+func (by way) atTCX() bool { return by == byTCX || by == byTCXAlone }
 
 // runner is the programs of a way for a role.
 type runner interface {
@@ -202,8 +206,8 @@ func newTwins(t testing.TB, by way, text string, maxFrame int) *twins {
 	t.Cleanup(func() { w.fast.close() })
 	for r := range w.programs {
 		switch by {
-		case byTCX:
-			w.programs[r] = bpf.LoadTCX(t, w.fast.plane, xdp.Role(r))
+		case byTCX, byTCXAlone:
+			w.programs[r] = bpf.LoadTCX(t, w.fast.plane, xdp.Role(r), by == byTCXAlone)
 		default:
 			w.programs[r] = bpf.LoadXDP(t, w.fast.plane, xdp.Role(r), by == byXDPPieces)
 		}

@@ -137,7 +137,7 @@ func TestTwinsRouted(t *testing.T) {
 				for _, c := range twinRoutedCases(w, s.net) {
 					t.Run(c.name, func(t *testing.T) {
 						w.t = t
-						if by == byTCX {
+						if by.atTCX() {
 							c.want = w.atTCXRouted(c)
 						}
 						w.teach(c)

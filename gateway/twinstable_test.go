@@ -569,7 +569,7 @@ func twinOverlayCases(w *twins, n twinNet) []twinCase {
 	return is
 }
 
-var allWays = []way{byXDP, byXDPPieces, byTCX}
+var allWays = []way{byXDP, byXDPPieces, byTCX, byTCXAlone}
 
 // twinSettings are the ways that outer headers can be, of which each has programs of its
 // own.
@@ -607,7 +607,7 @@ func TestTwins(t *testing.T) {
 				for _, c := range slices.Concat(twinAccessCases(s.net), twinOverlayCases(w, s.net)) {
 					t.Run(c.name, func(t *testing.T) {
 						w.t = t
-						if by == byTCX {
+						if by.atTCX() {
 							c.want = w.atTCX(c)
 						}
 						w.meets(c)
@@ -681,7 +681,7 @@ func TestTwinsLongFrames(t *testing.T) {
 // by, and some by either.
 func TestTwinsSpreadFlows(t *testing.T) {
 	for _, n := range []twinNet{twinNet4, twinNet6} {
-		for _, by := range []way{byXDP, byTCX} {
+		for _, by := range []way{byXDP, byTCX, byTCXAlone} {
 			t.Run(n.a+" by "+string(by), func(t *testing.T) {
 				underlay := ""
 				if n == twinNet6 {
@@ -715,7 +715,7 @@ func TestTwinsClampMSS(t *testing.T) {
 	open := func(dst, src frame.MAC, from, to netip.AddrPort, flags ip.TCPFlags) []byte {
 		return packet.Open(dst, src, from, to, flags, 1460)
 	}
-	for _, by := range []way{byXDP, byXDPPieces, byTCX} {
+	for _, by := range allWays {
 		w := newRoutedTwinsOf(t, by, twinNet4, text)
 		a := outer{from: twinNet4.a}
 		to := "to " + twinNet4.a
@@ -749,9 +749,9 @@ func TestTwinsClampMSS(t *testing.T) {
 			t.Run(c.name+" by "+string(by), func(t *testing.T) {
 				w.t = t
 				switch {
-				case by == byTCX && strings.HasPrefix(c.want, "routed "):
+				case by.atTCX() && strings.HasPrefix(c.want, "routed "):
 					c.want = w.atTCXRouted(c)
-				case by == byTCX:
+				case by.atTCX():
 					c.want = w.atTCX(c)
 				}
 				if strings.Contains(c.name, "a VNI that clamps") {

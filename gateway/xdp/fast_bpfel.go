@@ -68,25 +68,29 @@ type fastLoad struct {
 }
 
 type fastNote struct {
-	_       structs.HostLayout
-	Dst     uint64
-	Src     uint64
-	Kind    uint32
-	Domain  uint32
-	CameIn  uint32
-	Vrf     uint32
-	Frames  uint32
-	Bytes   uint32
-	Ifindex uint32
-	Half    uint32
-	Out     uint16
-	In      uint16
-	Sport   uint16
-	Type    uint16
-	Tos     uint8
-	Reason  uint8
-	_       [2]byte
-	Capture uint32
+	_        structs.HostLayout
+	Dst      uint64
+	Src      uint64
+	Kind     uint32
+	Domain   uint32
+	CameIn   uint32
+	Vrf      uint32
+	Frames   uint32
+	Bytes    uint32
+	Ifindex  uint32
+	Half     uint32
+	Out      uint16
+	In       uint16
+	Sport    uint16
+	Type     uint16
+	Tos      uint8
+	Reason   uint8
+	_        [2]byte
+	Capture  uint32
+	ByFilter uint32
+	Len      uint32
+	CameBy   uint32
+	_        [4]byte
 }
 
 type fastPort struct {

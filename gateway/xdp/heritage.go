@@ -22,6 +22,7 @@ type Heritage struct {
 	v6     bool
 	tables []string // directories of tables, the oldest first
 	links  map[pinnedAt]link.Link
+	taps   map[tapAt]link.Link
 
 	// Strange says that tables are of another layout: they cannot be read.
 	Strange bool
@@ -42,7 +43,7 @@ func OpenHeritage(dir string, v6 bool) (*Heritage, error) {
 	case err != nil:
 		return nil, fmt.Errorf("look for a former fast path: %w", err)
 	}
-	h := &Heritage{dir: dir, v6: v6, links: make(map[pinnedAt]link.Link)}
+	h := &Heritage{dir: dir, v6: v6, links: make(map[pinnedAt]link.Link), taps: make(map[tapAt]link.Link)}
 	for _, n := range names { // by name, and so by age
 		file := filepath.Join(dir, n.Name())
 		if strings.HasPrefix(n.Name(), "tables-") {
@@ -50,8 +51,14 @@ func OpenHeritage(dir string, v6 bool) (*Heritage, error) {
 			h.Strange = h.Strange || !isOurs(n.Name())
 			continue
 		}
-		if index, role, ok := parseLink(n.Name()); ok {
-			h.open(file, pinnedAt{index, role})
+		if at, ok := parseLink(n.Name()); ok {
+			if l := openLink(file, at.index); l != nil {
+				h.links[at] = l
+			}
+		} else if at, ok := parseTap(n.Name()); ok {
+			if l := openLink(file, at.index); l != nil {
+				h.taps[at] = l
+			}
 		}
 	}
 	return h, nil
@@ -59,17 +66,17 @@ func OpenHeritage(dir string, v6 bool) (*Heritage, error) {
 
 func isOurs(name string) bool { return strings.HasPrefix(name, "tables-"+layoutID()+"-") }
 
-// open opens a link, or forgets it where its interface is gone.
-func (h *Heritage) open(file string, at pinnedAt) {
+// openLink opens a pinned link, or forgets it where its interface is gone.
+func openLink(file string, index int) link.Link {
 	l, err := link.LoadPinnedLink(file, nil)
 	if err == nil {
-		if info, err := l.Info(); err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == at.index {
-			h.links[at] = l
-			return
+		if interfaceOf(l) == index {
+			return l
 		}
 		_ = l.Close() // it is of no use
 	}
 	_ = os.Remove(file) // nor is this; what stays is removed with the rest
+	return nil
 }
 
 // Left is a station that a former gateway had learned.
@@ -104,17 +111,54 @@ func (h *Heritage) Stations(f func(Left)) error {
 // another in the place of.
 func (h *Heritage) Has(index int, r Role) bool { return h != nil && h.links[pinnedAt{index, r}] != nil }
 
-// Left returns how many programs are left.
+// Left returns how many programs for XDP are left.
 func (h *Heritage) Left() int { return len(h.links) }
+
+// Interfaces returns how many interfaces have programs.
+func (h *Heritage) Interfaces() int {
+	is := make(map[int]bool)
+	for at := range h.links {
+		is[at.index] = true
+	}
+	for at := range h.taps {
+		is[at.index] = true
+	}
+	return len(is)
+}
+
+// HasTaps reports whether there are programs at TCX.
+func (h *Heritage) HasTaps() bool { return h != nil && len(h.taps) > 0 }
+
+// CloseTaps takes away the programs at TCX.
+func (h *Heritage) CloseTaps() error {
+	var errs []error
+	for at, l := range h.taps {
+		errs = append(errs, removePin(at.path(h.dir)), l.Close())
+	}
+	clear(h.taps)
+	return errors.Join(errs...)
+}
 
 // Close takes away the programs that are left, and the tables.
 func (h *Heritage) Close() error {
-	var errs []error
+	errs := []error{h.CloseTaps()}
 	for at, l := range h.links {
-		errs = append(errs, os.Remove(linkPath(h.dir, at.index, at.role)), l.Close())
+		errs = append(errs, removePin(linkPath(h.dir, at.index, at.role)), l.Close())
 	}
 	for _, dir := range h.tables {
 		errs = append(errs, os.RemoveAll(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// Forget lets go of all that is left, which goes on.
+func (h *Heritage) Forget() error {
+	var errs []error
+	for _, l := range h.links {
+		errs = append(errs, l.Close())
+	}
+	for _, l := range h.taps {
+		errs = append(errs, l.Close())
 	}
 	return errors.Join(errs...)
 }

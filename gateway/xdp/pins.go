@@ -21,11 +21,13 @@ import (
 // A fast path outlives its process by pins in the BPF file system: of the programs at
 // interfaces, and of the tables that they go by. Below a directory of its own are
 //
-//	link-INDEX-ROLE          a program at an interface
+//	link-INDEX-ROLE          a program at an interface, for XDP
+//	tap-INDEX-ROLE-MOMENT    one at TCX: there may be several
 //	tables-LAYOUT-MOMENT/    the tables of one process, by name
 //
 // Who comes next reads the tables, makes new ones, and puts programs of its own in the
-// place of those that are there. No frame is between the two.
+// place of those for XDP, and in front of those at TCX until these are of no use any more.
+// No frame is between the two.
 
 // pinHomes are where pins may be: below the usual place, which is root's, or in a BPF
 // file system that was mounted for the gateway alone.
@@ -134,7 +136,13 @@ func (p *Plane) Pin(dir string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pinDir = dir
-	return nil
+	var errs []error
+	for _, at := range p.tapped {
+		for _, t := range at {
+			errs = append(errs, p.pinTap(t))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Unpin takes back what Pin did. Programs that are still attached are let go of.
@@ -167,14 +175,57 @@ func linkPath(dir string, index int, r Role) string {
 func (r Role) String() string { return [...]string{"access", "underlay"}[min(r, FacesUnderlay)] }
 
 // parseLink reads the name of a pinned link.
-func parseLink(name string) (index int, r Role, ok bool) {
+func parseLink(name string) (at pinnedAt, ok bool) {
 	part := strings.Split(name, "-")
 	if len(part) != 3 || part[0] != "link" {
-		return 0, 0, false
+		return at, false
 	}
-	i, err := strconv.Atoi(part[1])
-	r = Role(slices.Index([]string{Access.String(), FacesUnderlay.String()}, part[2]))
-	return i, r, err == nil && r <= FacesUnderlay
+	return parseAt(part[1], part[2])
+}
+
+func parseAt(index, role string) (at pinnedAt, ok bool) {
+	i, err := strconv.Atoi(index)
+	r := slices.Index([]string{Access.String(), FacesUnderlay.String()}, role)
+	return pinnedAt{i, Role(max(r, 0))}, err == nil && r >= 0
+}
+
+// tapAt is where a program at TCX is pinned.
+type tapAt struct {
+	index  int
+	role   Role
+	moment int64 // that it was put there, in nanoseconds since 1970
+}
+
+func (at tapAt) path(dir string) string {
+	return filepath.Join(dir, fmt.Sprintf("tap-%d-%s-%d", at.index, at.role, at.moment))
+}
+
+// parseTap reads the name of a pinned program at TCX.
+func parseTap(name string) (at tapAt, ok bool) {
+	part := strings.Split(name, "-")
+	if len(part) != 4 || part[0] != "tap" {
+		return at, false
+	}
+	is, ok := parseAt(part[1], part[2])
+	moment, err := strconv.ParseInt(part[3], 10, 64)
+	return tapAt{is.index, is.role, moment}, ok && err == nil
+}
+
+// indexOf returns the interface of a pinned program by its name, in either place.
+func indexOf(name string) (index int, ok bool) {
+	if at, isTap := parseTap(name); isTap {
+		return at.index, true
+	}
+	at, isLink := parseLink(name)
+	return at.index, isLink
+}
+
+// removePin removes a pin that may have been removed with all others.
+func removePin(file string) error {
+	if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // removePins removes a directory of pins. Programs that nobody else holds go with it.
@@ -186,7 +237,7 @@ func removePins(dir string) error {
 	}
 	errs := []error{err}
 	for _, n := range names {
-		if _, _, isLink := parseLink(n.Name()); isLink {
+		if _, isLink := indexOf(n.Name()); isLink {
 			errs = append(errs, os.Remove(filepath.Join(dir, n.Name())))
 		}
 	}
@@ -233,7 +284,7 @@ func isDead(dir string) bool {
 	}
 	links := 0
 	for _, n := range names {
-		if _, _, isLink := parseLink(n.Name()); isLink {
+		if _, isLink := indexOf(n.Name()); isLink {
 			if links++; ifindexOf(filepath.Join(dir, n.Name())) != 0 {
 				return false
 			}
@@ -245,7 +296,7 @@ func isDead(dir string) bool {
 func pinnedInterfaces(dir string) (all []int) {
 	names, _ := os.ReadDir(dir) // none where it cannot be read
 	for _, n := range names {
-		if index, _, isLink := parseLink(n.Name()); isLink {
+		if index, isLink := indexOf(n.Name()); isLink {
 			all = append(all, index)
 		}
 	}
@@ -260,9 +311,20 @@ func ifindexOf(file string) int {
 		return 0
 	}
 	defer l.Close()
+	return interfaceOf(l)
+}
+
+// interfaceOf is ifindexOf of one that is open.
+func interfaceOf(l link.Link) int {
 	info, err := l.Info()
-	if err != nil || info.XDP() == nil {
+	if err != nil {
 		return 0
 	}
-	return int(info.XDP().Ifindex)
+	if x := info.XDP(); x != nil {
+		return int(x.Ifindex)
+	}
+	if x := info.TCX(); x != nil {
+		return int(x.Ifindex)
+	}
+	return 0
 }

@@ -88,8 +88,9 @@ type Plane struct {
 	mu     sync.Mutex // guards everything below
 	devs   map[uint32]int
 	taps   map[tapKey]*tapPrograms
-	pinDir string      // where pins are; "": nowhere
-	tapped map[int]int // Taps, by interface
+	pinDir string         // where pins are; "": nowhere
+	tapped map[int][]*Tap // by interface
+	leaves bool           // see Leave
 }
 
 // Devices that frames are redirected to: ports by number, and then maxUnderlays
@@ -104,7 +105,7 @@ const hopsPerVTEP = 4
 // os.ErrPermission without CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and ebpf.ErrNotSupported where
 // the kernel is too old.
 func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
-	p = &Plane{sizes: sizes, underlay: u, maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int]int)}
+	p = &Plane{sizes: sizes, underlay: u, maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int][]*Tap)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.closing.close())

@@ -40,6 +40,7 @@ const (
 	vtepFrags = 8
 
 	controlAllVNIs = 1
+	controlQuiet   = 4
 )
 
 // Publish makes v what the programs decide by, all of it in one step: they go by one

@@ -3,6 +3,9 @@ package xdp
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -13,12 +16,13 @@ import (
 // at TCX, with what its sender left undone.
 //
 // The sockets are to be closed before the Tap is: what a filter has decided about
-// needs the program behind it.
+// needs the program behind it. That one decides alone where there are no sockets.
 type Tap struct {
 	Split *Split // filters for the sockets
-	stop  link.Link
+	link  link.Link
+	pin   string // where that is pinned; "": nowhere
+	at    tapAt
 	plane *Plane
-	index int
 }
 
 // tapKey is what the programs of a Tap depend on.
@@ -45,39 +49,82 @@ func (p *Plane) Tap(index int, r Role, room int) (*Tap, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tap{}
+	t := &Tap{plane: p, at: tapAt{index, r, time.Now().UnixNano()}}
 	if t.Split, err = progs.split(); err != nil {
 		return nil, err
 	}
-	t.stop, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: progs.tcx, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
+	t.link, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: progs.tcx, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("attach to TCX ingress (Linux 6.6): %w", err), t.Split.Close())
 	}
-	t.plane, t.index = p, index
-	p.tapAt(index, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.pinTap(t); err != nil {
+		return nil, errors.Join(err, t.link.Close(), t.Split.Close())
+	}
+	p.tapped[index] = append(p.tapped[index], t)
 	return t, nil
 }
 
-// Close ends the Tap.
-func (t *Tap) Close() error {
-	t.plane.tapAt(t.index, -1)
-	return errors.Join(t.stop.Close(), t.Split.Close())
+// pinTap has a Tap outlive this process, if anything is to. It needs mu.
+func (p *Plane) pinTap(t *Tap) error {
+	if p.pinDir == "" {
+		return nil
+	}
+	pin := t.at.path(p.pinDir)
+	if err := t.link.Pin(pin); err != nil {
+		return fmt.Errorf("pin the program at TCX ingress: %w", err)
+	}
+	t.pin = pin
+	return nil
 }
 
-// tapAt notes that there is a Tap more at an interface, or one less.
-func (p *Plane) tapAt(index, n int) {
+// Close ends the Tap, unless Leave was called: then the program at TCX goes on, if it
+// is pinned.
+func (t *Tap) Close() error {
+	p := t.plane
+	p.mu.Lock()
+	at := slices.DeleteFunc(p.tapped[t.at.index], func(is *Tap) bool { return is == t })
+	if p.tapped[t.at.index] = at; len(at) == 0 {
+		delete(p.tapped, t.at.index)
+	}
+	pin := t.pin
+	if p.leaves {
+		pin = ""
+	}
+	p.mu.Unlock()
+	var err error
+	if pin != "" {
+		err = removePin(pin)
+	}
+	return errors.Join(err, t.link.Close(), t.Split.Close())
+}
+
+// Leave has the programs at TCX go on when their Taps are closed.
+func (p *Plane) Leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.tapped[index] += n; p.tapped[index] == 0 {
-		delete(p.tapped, index)
+	p.leaves = true
+}
+
+// Quiet has the filters of Taps take nothing, and decide nothing, or ends that: while
+// the programs of a former gateway are at TCX behind those of this one, what those do
+// not know these do, and no socket may have it too.
+func (p *Plane) Quiet(is bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	flags := p.inForce.at[0].Flags &^ controlQuiet
+	if is {
+		flags |= controlQuiet
 	}
+	atomic.StoreUint32(&p.inForce.at[0].Flags, flags)
 }
 
 // Tapped reports whether there is a Tap at an interface.
 func (p *Plane) Tapped(index int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.tapped[index] > 0
+	return len(p.tapped[index]) > 0
 }
 
 // AnyTapped reports whether there is a Tap anywhere.

@@ -98,36 +98,45 @@ type skbContext struct {
 
 // TCX is the two programs of a Tap, run on frames that are on no wire. They must run on
 // one CPU.
-type TCX struct{ filter, prog *ebpf.Program }
+type TCX struct {
+	filter *ebpf.Program // nil: no socket sees the frames
+	prog   *ebpf.Program
+}
 
-// LoadTCX loads the programs for a role, as they are for frames that fit a ring.
-func LoadTCX(t testing.TB, p *xdp.Plane, r xdp.Role) *TCX {
+// LoadTCX loads the programs for a role, as they are for frames that fit a ring. alone:
+// there is no socket, and so no filter.
+func LoadTCX(t testing.TB, p *xdp.Plane, r xdp.Role, alone bool) *TCX {
 	t.Helper()
 	filter, prog, err := p.TapPrograms(r, 1<<16)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if alone {
+		filter = nil
 	}
 	return &TCX{filter, prog}
 }
 
 // Run is as XDP.Run.
 func (x *TCX) Run(frame []byte, ifindex int) (Action, []byte, error) {
-	// The kernel takes what it takes for the Ethernet header off before a socket filter
-	// runs, and a filter of a packet socket has it: there is another in front.
-	in := append(append(frame[:12:12], 0xff, 0xff), frame...)
-	is := skbContext{Ifindex: uint32(ifindex)}
-	taken, err := x.filter.Run(&ebpf.RunOptions{Data: in, Context: is})
+	taken, err := x.Filter(frame, ifindex)
 	if err != nil {
-		return Up, nil, fmt.Errorf("run a filter on %d bytes: %w", len(frame), err)
+		return Up, nil, err
 	}
-	var after skbContext
-	o := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+grows), Context: is, ContextOut: &after}
-	result, err := x.prog.Run(&o)
-	switch {
-	case err != nil:
-		return Up, nil, fmt.Errorf("run TCX on %d bytes: %w", len(frame), err)
-	case taken != 0: // it is the socket's, and at TCX nobody's
+	did, out, err := x.Behind(frame, ifindex)
+	if taken && err == nil { // it is the socket's, and at TCX nobody's
 		return Up, frame, nil
+	}
+	return did, out, err
+}
+
+// Behind has the program at TCX see a frame.
+func (x *TCX) Behind(frame []byte, ifindex int) (Action, []byte, error) {
+	var after skbContext
+	o := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame)+grows), Context: skbContext{Ifindex: uint32(ifindex)}, ContextOut: &after}
+	result, err := x.prog.Run(&o)
+	if err != nil {
+		return Up, nil, fmt.Errorf("run TCX on %d bytes: %w", len(frame), err)
 	}
 	switch int32(result) {
 	case tcxNext:
@@ -141,4 +150,19 @@ func (x *TCX) Run(frame []byte, ifindex int) (Action, []byte, error) {
 		return Sent, o.DataOut, nil
 	}
 	return Up, nil, errors.New("TCX returns what it should not")
+}
+
+// Filter has the filter see a frame, and reports whether its socket takes it.
+func (x *TCX) Filter(frame []byte, ifindex int) (taken bool, err error) {
+	if x.filter == nil {
+		return false, nil
+	}
+	// The kernel takes what it takes for the Ethernet header off before a socket filter
+	// runs, and a filter of a packet socket has it: there is another in front.
+	in := append(append(frame[:12:12], 0xff, 0xff), frame...)
+	result, err := x.filter.Run(&ebpf.RunOptions{Data: in, Context: skbContext{Ifindex: uint32(ifindex)}})
+	if err != nil {
+		return false, fmt.Errorf("run a filter on %d bytes: %w", len(frame), err)
+	}
+	return result != 0, nil
 }

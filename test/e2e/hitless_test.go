@@ -13,6 +13,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 
 	"vxgw/gateway/api"
 	"vxgw/l2/frame"
@@ -125,45 +126,89 @@ var beforeAndAfter = []struct {
 }{{"killed", syscall.SIGKILL}, {"stopped", syscall.SIGTERM}}
 
 // A flow that is known loses nothing while the gateway ends, is away, and starts again,
-// in either direction.
+// in either direction, and no frame of it comes twice.
 func TestFlowsOutliveTheGateway(t *testing.T) {
+	for _, mode := range []string{"xdp", "tcx"} {
+		for _, how := range beforeAndAfter {
+			t.Run(mode+", "+how.name, func(t *testing.T) { outlive(t, mode, how.signal) })
+		}
+	}
+}
+
+func outlive(t *testing.T, mode string, signal syscall.Signal) {
 	const rate, length = 100_000, 342
 	from4, to4 := netip.MustParseAddrPort("203.0.113.1:80"), netip.MustParseAddrPort("203.0.113.2:5000")
-	for _, how := range beforeAndAfter {
-		t.Run(how.name, func(t *testing.T) {
-			b := newBed(t, 1, 1700)
-			must(t, b.hosts.Offloads("h1", true, "gro"))
-			pins := newPinning(t)
-			file := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"xdp\"\n"}), `http = ""`)
-			encap, decap := newCounter(t, b.peer, "und0", length+outerLen), newCounter(t, b.hosts, "h1", length)
-			b.gateway = pins.start(t, b.ns, file)
-			b.learnBoth()
-			eventually(t, "the fast path is there", func() bool { return b.mode("acc1") == "xdp" && b.mode("und0") == "xdp" })
-
-			inner := packet.UDP(ra1MAC, h1MAC, from4, to4, make([]byte, length-42))
-			outer := outerFrom(vtepA, packet.UDP(h1MAC, ra1MAC, to4, from4, make([]byte, length-42)))
-			// The programs may be a moment behind when the first frames come.
-			warm := paceBoth(t, b, inner, outer, 1000, time.Second)
-			eventually(t, "the first frames are there", func() bool {
-				return encap.frames() >= uint64(warm[0]) && decap.frames() >= uint64(warm[1])
-			})
-			was := [2]uint64{encap.frames(), decap.frames()}
-			sent := make(chan [2]int, 1)
-			go func() { sent <- paceBoth(t, b, inner, outer, rate, 4*time.Second) }()
-			time.Sleep(time.Second)
-			b.end(how.signal)
-			time.Sleep(time.Second) // without a gateway
-			b.gateway = pins.start(t, b.ns, file)
-			n := <-sent
-			eventually(t, "all frames are there", func() bool {
-				return encap.frames()-was[0] >= uint64(n[0]) && decap.frames()-was[1] >= uint64(n[1])
-			})
-			if e, d := encap.frames()-was[0], decap.frames()-was[1]; e != uint64(n[0]) || d != uint64(n[1]) {
-				t.Errorf("%d of %d frames encapsulated, %d of %d decapsulated", e, n[0], d, n[1])
-			}
-			eventually(t, "the log says that the fast path is taken over", func() bool { return strings.Contains(b.log.String(), "taken over") })
-		})
+	b := newBed(t, 1, 1700)
+	must(t, b.hosts.Offloads("h1", true, "gro"))
+	if mode == "tcx" {
+		b.keepFromXDP("acc1", "und0")
 	}
+	pins := newPinning(t)
+	file := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"xdp\"\n"}), `http = ""`)
+	encap, decap := newCounter(t, b.peer, "und0", length+outerLen), newCounter(t, b.hosts, "h1", length)
+	b.gateway = pins.start(t, b.ns, file)
+	b.learnBoth()
+	eventually(t, "the fast path is there", func() bool { return b.mode("acc1") == mode && b.mode("und0") == mode })
+
+	inner := packet.UDP(ra1MAC, h1MAC, from4, to4, make([]byte, length-42))
+	outer := outerFrom(vtepA, packet.UDP(h1MAC, ra1MAC, to4, from4, make([]byte, length-42)))
+	// The programs may be a moment behind when the first frames come.
+	warm := paceBoth(t, b, inner, outer, 1000, time.Second)
+	eventually(t, "the first frames are there", func() bool {
+		return encap.frames() >= uint64(warm[0]) && decap.frames() >= uint64(warm[1])
+	})
+	was := [2]uint64{encap.frames(), decap.frames()}
+	sent := make(chan [2]int, 1)
+	go func() { sent <- paceBoth(t, b, inner, outer, rate, 4*time.Second) }()
+	time.Sleep(time.Second)
+	b.end(signal)
+	time.Sleep(time.Second) // without a gateway
+	b.gateway = pins.start(t, b.ns, file)
+	n := <-sent
+	eventually(t, "all frames are there", func() bool {
+		return encap.frames()-was[0] >= uint64(n[0]) && decap.frames()-was[1] >= uint64(n[1])
+	})
+	if e, d := encap.frames()-was[0], decap.frames()-was[1]; e != uint64(n[0]) || d != uint64(n[1]) {
+		t.Errorf("%d of %d frames encapsulated, %d of %d decapsulated", e, n[0], d, n[1])
+	}
+	eventually(t, "the log says that the fast path is taken over", func() bool { return strings.Contains(b.log.String(), "taken over") })
+	if is := b.mode("acc1"); is != mode {
+		t.Errorf("taken over in mode %s, want %s", is, mode)
+	}
+	if at := atTCX(t, b.ns, "acc1"); at != 1 {
+		t.Errorf("%d programs at TCX of acc1", at)
+	}
+}
+
+// keepFromXDP has somebody else's XDP program at the gateway's interfaces, which does
+// nothing.
+func (b *bed) keepFromXDP(devs ...string) {
+	b.t.Helper()
+	for _, dev := range devs {
+		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "somebody", Type: ebpf.XDP, License: "MIT", Instructions: asm.Instructions{
+			asm.Mov.Imm(asm.R0, 2), // XDP_PASS
+			asm.Return(),
+		}})
+		must(b.t, err)
+		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "none", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+		must(b.t, err)
+		attachXDP(b.t, b.ns, dev, prog, m)
+	}
+}
+
+// atTCX returns how many programs there are at TCX ingress of an interface.
+func atTCX(t testing.TB, ns *netns.NS, dev string) (n int) {
+	t.Helper()
+	index, err := ns.Indexes(dev)
+	must(t, err)
+	must(t, ns.Do(func() error {
+		at, err := link.QueryPrograms(link.QueryOptions{Target: index[0], Attach: ebpf.AttachTCXIngress})
+		if err == nil {
+			n = len(at.Programs)
+		}
+		return err
+	}))
+	return n
 }
 
 // learnBoth has the gateway know h1 and a remote station, and waits until it does.
@@ -208,50 +253,56 @@ func TestWhatIsLeftIsTakenAway(t *testing.T) {
 	b := newBed(t, 1, 1700)
 	pins := newPinning(t)
 	xdp := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"xdp\"\n"}), `http = ""`)
+	auto := writeConfig(t, b.config(settings{}), `http = ""`)
 	raw := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"raw\"\n"}), `http = ""`)
-	index, err := b.ns.Indexes("acc1")
-	must(t, err)
-	attached := func() bool {
+	atXDP := func() bool {
 		out, err := b.ns.Command(context.Background(), "ip", "-d", "link", "show", "acc1").Output()
 		must(t, err)
 		return strings.Contains(string(out), "xdp")
 	}
+	taps := func() int { return atTCX(t, b.ns, "acc1") + atTCX(t, b.ns, "und0") }
+	attached := func() bool { return atXDP() || taps() > 0 }
 	unload := func(socket string) (string, error) {
 		out, err := pins.command(b.ns, "unload", "--socket", socket).CombinedOutput()
 		return string(out), err
 	}
-	begin := func(args ...string) {
-		b.gateway = pins.start(t, b.ns, xdp, args...)
-		eventually(t, "XDP is attached", attached)
+	begin := func(file string, args ...string) {
+		b.gateway = pins.start(t, b.ns, file, args...)
+		eventually(t, "programs are attached", func() bool { return atXDP() == (file == xdp) && taps() == 2 })
 	}
 
-	begin()
-	if out, err := unload(b.socket); err == nil || !strings.Contains(out, "is running") {
-		t.Errorf("unload beside a gateway: %q, %v", out, err)
-	}
-	b.end(syscall.SIGTERM)
-	if !attached() {
-		t.Fatal("a gateway that was stopped left nothing")
-	}
-	if out, err := unload(b.socket); err != nil || !strings.Contains(out, "acc1, und0") {
-		t.Errorf("unload: %q, %v", out, err)
-	}
-	if attached() {
-		t.Errorf("unload has left XDP at interface %d", index[0])
-	}
-	if out, err := unload(b.socket); err != nil || out != "nothing was left\n" {
-		t.Errorf("unload again: %q, %v", out, err)
-	}
+	for _, file := range []string{xdp, auto} {
+		begin(file)
+		if out, err := unload(b.socket); err == nil || !strings.Contains(out, "is running") {
+			t.Errorf("unload beside a gateway: %q, %v", out, err)
+		}
+		b.end(syscall.SIGTERM)
+		if atXDP() != (file == xdp) || taps() != 2 {
+			t.Fatal("a gateway that was stopped left less than it had")
+		}
+		if out, err := unload(b.socket); err != nil || !strings.Contains(out, "acc1, und0") {
+			t.Errorf("unload: %q, %v", out, err)
+		}
+		if attached() {
+			t.Error("unload has left something")
+		}
+		if out, err := unload(b.socket); err != nil || out != "nothing was left\n" {
+			t.Errorf("unload again: %q, %v", out, err)
+		}
 
-	begin()
-	b.end(syscall.SIGKILL)
-	b.gateway = pins.start(t, b.ns, raw)
-	eventually(t, "mode raw takes XDP away", func() bool { return !attached() })
-	b.end(syscall.SIGTERM)
+		begin(file)
+		b.end(syscall.SIGKILL)
+		b.gateway = pins.start(t, b.ns, raw)
+		eventually(t, "mode raw takes it away", func() bool { return !atXDP() && taps() == 1 }) // what keeps VXLAN from the host's stack
+		b.end(syscall.SIGTERM)
+		if attached() {
+			t.Error("mode raw has left something")
+		}
 
-	begin("--detach-on-exit")
-	b.end(syscall.SIGTERM)
-	if attached() {
-		t.Error("a gateway that was to leave nothing has left XDP")
+		begin(file, "--detach-on-exit")
+		b.end(syscall.SIGTERM)
+		if attached() {
+			t.Error("a gateway that was to leave nothing has left something")
+		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 func TestMACsOutliveTheGateway(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		mode string
-		kept int
-	}{{"xdp", 2}, {"raw", 0}} {
+		mode, is string
+		kept     int
+	}{{"xdp", "xdp", 2}, {"auto", "tcx", 2}, {"raw", "raw", 0}} {
 		for _, how := range beforeAndAfter {
 			t.Run(tc.mode+", "+how.name, func(t *testing.T) {
 				t.Parallel()
@@ -25,7 +25,7 @@ func TestMACsOutliveTheGateway(t *testing.T) {
 				b.gateway = pins.start(t, b.ns, file)
 				b.learnBoth()
 				fast := tc.kept > 0
-				eventually(t, "frames are carried as they are to be", func() bool { return b.mode("acc1") == tc.mode })
+				eventually(t, "frames are carried as they are to be", func() bool { return b.mode("acc1") == tc.is })
 				b.end(how.signal)
 				b.gateway = pins.start(t, b.ns, file)
 				eventually(t, "it is ready", func() bool { return strings.Contains(b.log.String(), "msg=ready") })

@@ -4,7 +4,8 @@
  * sender left undone: checksums to be filled in, segments to be cut. They come by two
  * programs. A packet socket sees a frame first, and its filter decides: what is certain
  * it does not take, and leaves a note of. The program at TCX ingress, which runs behind
- * it for the same frame, does what the note says.
+ * it for the same frame, does what the note says. Where no filter has seen a frame, no
+ * socket has it: the gateway is not there, and the program at TCX decides alone.
  */
 #pragma once
 
@@ -27,6 +28,8 @@ struct note {
 	__u8 tos;
 	__u8 reason;
 	__u32 capture; /* as control has it */
+	__u32 by_filter; /* a filter has seen the frame */
+	__u32 len, came_by; /* of that frame: another program may have dropped it since */
 };
 
 #define TAKEN 16
@@ -77,6 +80,27 @@ INLINE struct note *note(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&notes, &zero);
+}
+
+/* begin_note begins the note of a frame that a filter sees. */
+INLINE void begin_note(struct note *n, struct __sk_buff *skb)
+{
+	n->kind = UP;
+	n->by_filter = 1;
+	n->len = skb->len;
+	n->came_by = skb->ifindex;
+}
+
+/* read_note reports whether a filter has seen a frame, and so what becomes of it is in
+ * the note. */
+INLINE int read_note(struct note *n, struct __sk_buff *skb)
+{
+	int is = n->by_filter && n->len == skb->len && n->came_by == skb->ifindex;
+
+	n->by_filter = 0;
+	if (!is)
+		n->kind = UP;
+	return is;
 }
 
 /* is_mine reports whether a frame is one of this filter's: each is one filter's. */
@@ -197,21 +221,20 @@ INLINE void count_skb(struct __sk_buff *skb, __u16 type, const void *l3, const v
 	}
 }
 
-/* decide_access is a port's filter: it reports whether what is to be done with a frame
- * is noted. */
-INLINE int decide_access(struct __sk_buff *skb, struct note *n)
+/* decide_access reports whether what is to be done with a frame at a port is certain, and
+ * noted. */
+INLINE int decide_access(struct __sk_buff *skb, struct note *n, const struct control *ctl)
 {
 	struct copy c = {};
 	const void *l3 = c.b + ETH_HLEN, *end = &c + 1;
-	__u32 zero = 0, half, longest, len = skb->len;
-	struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
+	__u32 half, longest, len = skb->len;
 	struct verdict v = { .port_needs = PORT_LIVE, .vtep_needs = VTEP_HOP };
 	struct frame f;
 	struct link *l;
 	struct port *p;
 	int kind;
 
-	if (!ctl || skb->vlan_present || skb->mark == again_mark)
+	if (skb->vlan_present || skb->mark == again_mark)
 		return 0;
 	half = ctl->half & 1;
 	l = link_of(half, skb->ifindex);
@@ -234,19 +257,18 @@ INLINE int decide_access(struct __sk_buff *skb, struct note *n)
 	return write_note(n, kind, &v, ctl, half, f.type);
 }
 
-INLINE int decide_underlay(struct __sk_buff *skb, struct note *n)
+INLINE int decide_underlay(struct __sk_buff *skb, struct note *n, const struct control *ctl)
 {
 	struct copy c = {}, outer = {};
 	const void *l3 = c.b + ETH_HLEN, *end = &c + 1;
-	__u32 zero = 0, half, len = skb->len, domain;
-	struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
+	__u32 half, len = skb->len, domain;
 	struct verdict v = { .port_needs = PORT_LIVE, .vtep_needs = VTEP_HOP };
 	struct packet k;
 	struct frame f;
 	struct link *l;
 	int kind;
 
-	if (!ctl || outer_vlan || skb->vlan_present || skb->mark == again_mark || skb->pkt_type != 0 || len < OUTER_LEN + READ_LEAST)
+	if (outer_vlan || skb->vlan_present || skb->mark == again_mark || skb->pkt_type != 0 || len < OUTER_LEN + READ_LEAST)
 		return 0;
 	half = ctl->half & 1;
 	l = link_of(half, skb->ifindex);
@@ -306,24 +328,39 @@ INLINE int is_vxlan(struct __sk_buff *skb)
 	       !(*(__u16 *)(ip + 6) & bpf_htons(0x3fff)) && w[4] == local_addr[0];
 }
 
+/* sees returns what is in force where a frame is this filter's to decide about: 0 while
+ * the programs of a former gateway are still there to do so. */
+INLINE const struct control *sees(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	const struct control *ctl;
+
+	if (!is_mine(skb))
+		return 0;
+	ctl = bpf_map_lookup_elem(&in_force, &zero);
+	return ctl && !(ctl->flags & CONTROL_QUIET) ? ctl : 0;
+}
+
 SEC("socket") int port_filter(struct __sk_buff *skb)
 {
+	const struct control *ctl = sees(skb);
 	struct note *n = note();
 
-	if (!n || !is_mine(skb))
+	if (!n || !ctl)
 		return 0;
-	n->kind = UP;
-	return decide_access(skb, n) ? 0 : -1;
+	begin_note(n, skb);
+	return decide_access(skb, n, ctl) ? 0 : -1;
 }
 
 SEC("socket") int underlay_filter(struct __sk_buff *skb)
 {
+	const struct control *ctl = sees(skb);
 	struct note *n = note();
 
-	if (!n || !is_mine(skb))
+	if (!n || !ctl)
 		return 0;
-	n->kind = UP;
-	if (decide_underlay(skb, n))
+	begin_note(n, skb);
+	if (decide_underlay(skb, n, ctl))
 		return 0;
 	if (!is_vxlan(skb))
 		return 0;
@@ -362,9 +399,8 @@ INLINE int redirected(struct __sk_buff *skb, struct verdicts *c, __u32 cpu, __u3
 
 /* again has a frame come in once more, to go up: the kernel cannot do with it what was
  * decided. It puts no tunnel around what is in one already. */
-INLINE int again(struct __sk_buff *skb, struct note *n)
+INLINE int again(struct __sk_buff *skb)
 {
-	n->kind = UP;
 	skb->mark = again_mark;
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
@@ -424,57 +460,55 @@ INLINE int decap_skb(struct __sk_buff *skb)
 
 SEC("tcx/ingress") int port_tcx(struct __sk_buff *skb)
 {
-	__u32 direction = ACCESS, cpu = bpf_get_smp_processor_id(), len = skb->len;
+	__u32 zero = 0, direction = ACCESS, cpu = bpf_get_smp_processor_id(), len = skb->len;
 	struct verdicts *c = bpf_map_lookup_elem(&verdict_counts, &cpu);
+	const struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
 	struct note *n = note();
-	int r;
 
-	if (!n || !c || n->kind == UP)
+	if (!n || !c || !ctl)
+		return TCX_NEXT;
+	if (!read_note(n, skb))
+		decide_access(skb, n, ctl);
+	if (n->kind == UP)
 		return TCX_NEXT;
 	if (n->kind == TO_VTEP && !encap_skb(skb, n))
-		return again(skb, n);
+		return again(skb);
 	came_in(skb, n, 0, n->kind == TO_VTEP ? OUTER_LEN : 0);
 	if (n->vrf != NO_VRF) {
-		if (!route_skb(skb, n, n->kind == TO_VTEP ? OUTER_LEN : 0)) {
-			n->kind = UP;
+		if (!route_skb(skb, n, n->kind == TO_VTEP ? OUTER_LEN : 0))
 			return TCX_DROP; /* never: it was read a moment ago */
-		}
 		count_routed(c, cpu, ACCESS, n->vrf, len);
 		direction = ROUTE;
 	}
 	count_rx(cpu, OF_PORT, n->in, 1, len);
-	r = redirected(skb, c, cpu, direction, n, len);
-	n->kind = UP;
-	return r;
+	return redirected(skb, c, cpu, direction, n, len);
 }
 
 SEC("tcx/ingress") int underlay_tcx(struct __sk_buff *skb)
 {
-	__u32 direction = OVERLAY, cpu = bpf_get_smp_processor_id(), len = skb->len - OUTER_LEN;
+	__u32 zero = 0, direction = OVERLAY, cpu = bpf_get_smp_processor_id(), len = skb->len - OUTER_LEN;
 	struct verdicts *c = bpf_map_lookup_elem(&verdict_counts, &cpu);
+	const struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
 	struct note *n = note();
-	int r;
 
-	if (!n || !c || n->kind == UP)
+	if (!n || !c || !ctl)
 		return TCX_NEXT;
-	if (n->kind == TAKEN) {
-		n->kind = UP;
+	if (!read_note(n, skb))
+		decide_underlay(skb, n, ctl);
+	if (n->kind == UP)
+		return TCX_NEXT;
+	if (n->kind == TAKEN)
 		return TCX_DROP;
-	}
 	came_in(skb, n, EVENT_UNDERLAY | EVENT_OVERLAY, 0);
 	if (!decap_skb(skb))
-		return again(skb, n); /* never, while there is memory */
+		return again(skb); /* never, while there is memory */
 	count_rx(cpu, OF_VTEP, n->in, n->frames, n->bytes);
 	count_rx(cpu, OF_DOMAIN, n->came_in, n->frames, n->bytes);
 	if (n->vrf != NO_VRF) {
-		if (!route_skb(skb, n, 0)) {
-			n->kind = UP;
+		if (!route_skb(skb, n, 0))
 			return TCX_DROP; /* never */
-		}
 		count_routed(c, cpu, OVERLAY, n->vrf, len);
 		direction = ROUTE;
 	}
-	r = redirected(skb, c, cpu, direction, n, len);
-	n->kind = UP;
-	return r;
+	return redirected(skb, c, cpu, direction, n, len);
 }
