@@ -43,15 +43,17 @@ func (f *fast) find() {
 		}
 		return
 	}
-	h, err := xdp.OpenHeritage(dir, f.gw.config().Underlay.Address.Is6())
+	if !f.is() {
+		if err := xdp.Remove(dir); err != nil {
+			f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")
+		}
+		return
+	}
+	f.heritage, err = xdp.OpenHeritage(dir, f.gw.config().Underlay.Address.Is6())
 	if err != nil {
 		f.gw.log.Warn("what a former gateway left is not taken over", "err", err, "mend", "vxgw unload")
 	}
-	f.heritage = h
-	switch {
-	case !f.is():
-		f.closeHeritage()
-	case h.HasTaps():
+	if f.heritage.HasTaps() {
 		f.plane.Quiet(true)
 	}
 }
@@ -172,7 +174,7 @@ func (f *fast) closeHeritage() {
 		return
 	}
 	end := f.heritage.Close
-	if f.is() && !f.inherits {
+	if !f.inherits {
 		end = f.heritage.Forget
 	}
 	if err := end(); err != nil {

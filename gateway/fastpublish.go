@@ -49,8 +49,23 @@ func (f *fast) publish() {
 		f.gw.log.Warn("the fast path has no room for all there is: frames to and from the others are carried by the workers, which is slower",
 			"not_there", what, "mend", "start the gateway anew: it makes room for twice what the configuration has")
 	}
+	f.promiscuous()
 	if err := f.plane.Publish(v); err != nil {
 		f.gw.trouble.once("publish", "the fast path does not follow all changes", "err", err, "mend", "if it is said again: systemctl restart vxgw, which loses nothing")
+	}
+}
+
+// promiscuous has ports that programs carry frames of hand on what is for others without
+// this process too. It needs mu.
+func (f *fast) promiscuous() {
+	want := make(map[int]bool)
+	for index, l := range f.links {
+		if l.role == xdp.Access && (l.at != nil || f.plane.Tapped(index)) {
+			want[index] = true
+		}
+	}
+	if err := f.plane.Promiscuous(want, f.heritage != nil); err != nil {
+		f.gw.trouble.once("promiscuous", "a port may carry nothing while this process is away", "err", err, "mend", "ip link set DEV promisc on, if the gateway is not allowed to")
 	}
 }
 

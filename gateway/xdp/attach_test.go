@@ -17,6 +17,9 @@ func TestProgramsOfAllInterfacesTogether(t *testing.T) {
 		must(t, err)
 		defer func() { must(t, p.Close()) }()
 		for _, frags := range order {
+			if frags && !p.TakesPieces() {
+				continue // Linux 5.18 does
+			}
 			for r := range programNames {
 				prog, err := p.Program(Role(r), Plain, 0, frags)
 				if err != nil {

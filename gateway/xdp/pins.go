@@ -23,6 +23,7 @@ import (
 //
 //	link-INDEX-ROLE          a program at an interface, for XDP
 //	tap-INDEX-ROLE-MOMENT    one at TCX: there may be several
+//	promisc-INDEX            says that a gateway has made an interface promiscuous
 //	tables-LAYOUT-MOMENT/    the tables of one process, by name
 //
 // Who comes next reads the tables, makes new ones, and puts programs of its own in the
@@ -116,7 +117,7 @@ func (id netnsID) forgetOthers(home string) {
 	}
 	for _, d := range dirs {
 		if strings.HasPrefix(d.Name(), fmt.Sprintf("%d-", id.inode)) && !strings.HasPrefix(d.Name(), id.String()+"-") {
-			_ = removePins(filepath.Join(home, d.Name()))
+			_ = removePins(filepath.Join(home, d.Name()), false)
 		}
 	}
 }
@@ -136,7 +137,7 @@ func (p *Plane) Pin(dir string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pinDir = dir
-	var errs []error
+	errs := []error{p.adoptPromiscuous()}
 	for _, at := range p.tapped {
 		for _, t := range at {
 			errs = append(errs, p.pinTap(t))
@@ -154,8 +155,11 @@ func (p *Plane) Unpin() error {
 	if dir == "" {
 		return nil
 	}
-	return removePins(dir)
+	return Remove(dir)
 }
+
+// Remove removes what a gateway of this network namespace has left below a directory.
+func Remove(dir string) error { return removePins(dir, true) }
 
 // linkPin is where the program at an interface is pinned; "" where nothing is.
 func (p *Plane) linkPin(index int, r Role) string {
@@ -228,8 +232,9 @@ func removePin(file string) error {
 	return nil
 }
 
-// removePins removes a directory of pins. Programs that nobody else holds go with it.
-func removePins(dir string) error {
+// removePins removes a directory of pins. Programs that nobody else holds go with it, and
+// interfaces that are here, in this network namespace, are as they were.
+func removePins(dir string, here bool) error {
 	// Links first: a program without its tables would hand up everything.
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -239,6 +244,8 @@ func removePins(dir string) error {
 	for _, n := range names {
 		if _, isLink := indexOf(n.Name()); isLink {
 			errs = append(errs, os.Remove(filepath.Join(dir, n.Name())))
+		} else if index, is := parsePromisc(n.Name()); is && here {
+			errs = append(errs, endPromiscuous(dir, index))
 		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(dir))...)
@@ -266,7 +273,7 @@ func Unload() (interfaces []int, err error) {
 				interfaces = append(interfaces, pinnedInterfaces(dir)...)
 			}
 			if mine || isDead(dir) {
-				errs = append(errs, removePins(dir))
+				errs = append(errs, removePins(dir, mine))
 			}
 		}
 	}

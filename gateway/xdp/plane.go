@@ -91,6 +91,10 @@ type Plane struct {
 	pinDir string         // where pins are; "": nowhere
 	tapped map[int][]*Tap // by interface
 	leaves bool           // see Leave
+
+	// promisc is the interfaces that Promiscuous was asked for, by index, and whether it
+	// was this gateway, or a former one, that told them.
+	promisc map[int]bool
 }
 
 // Devices that frames are redirected to: ports by number, and then maxUnderlays
@@ -105,7 +109,7 @@ const hopsPerVTEP = 4
 // os.ErrPermission without CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and ebpf.ErrNotSupported where
 // the kernel is too old.
 func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
-	p = &Plane{sizes: sizes, underlay: u, maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int][]*Tap)}
+	p = &Plane{sizes: sizes, underlay: u, maps: make(map[string]*ebpf.Map), devs: make(map[uint32]int), taps: make(map[tapKey]*tapPrograms), tapped: make(map[int][]*Tap), promisc: make(map[int]bool)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.closing.close())
@@ -138,6 +142,9 @@ func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
 	p.closing.add(p.grace.close)
 	return p, nil
 }
+
+// TakesPieces reports whether the kernel has frames in several pieces (Linux 5.18).
+func (p *Plane) TakesPieces() bool { return p.pieces }
 
 // Close forgets the tables. Programs that are attached keep them, and so does the
 // memory that is shared with them: who is told to stop may be late.

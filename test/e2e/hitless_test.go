@@ -280,6 +280,7 @@ func TestWhatIsLeftIsTakenAway(t *testing.T) {
 		if atXDP() != (file == xdp) || taps() != 2 {
 			t.Fatal("a gateway that was stopped left less than it had")
 		}
+		b.isPromiscuous(true)
 		if out, err := unload(b.socket); err != nil || !strings.Contains(out, "acc1, und0") {
 			t.Errorf("unload: %q, %v", out, err)
 		}
@@ -289,6 +290,7 @@ func TestWhatIsLeftIsTakenAway(t *testing.T) {
 		if out, err := unload(b.socket); err != nil || out != "nothing was left\n" {
 			t.Errorf("unload again: %q, %v", out, err)
 		}
+		b.isPromiscuous(false)
 
 		begin(file)
 		b.end(syscall.SIGKILL)
@@ -298,11 +300,32 @@ func TestWhatIsLeftIsTakenAway(t *testing.T) {
 		if attached() {
 			t.Error("mode raw has left something")
 		}
+		b.isPromiscuous(false)
 
 		begin(file, "--detach-on-exit")
 		b.end(syscall.SIGTERM)
 		if attached() {
 			t.Error("a gateway that was to leave nothing has left something")
 		}
+		b.isPromiscuous(false)
+	}
+
+	must(t, b.ns.Command(context.Background(), "ip", "link", "set", "acc1", "promisc", "on").Run())
+	begin(xdp)
+	b.end(syscall.SIGKILL)
+	if out, err := unload(b.socket); err != nil {
+		t.Errorf("unload: %q, %v", out, err)
+	}
+	b.isPromiscuous(true)
+}
+
+// isPromiscuous holds that a network card in the place of acc1 is to hand on all frames,
+// or not, whether somebody has a socket there or not.
+func (b *bed) isPromiscuous(want bool) {
+	b.t.Helper()
+	out, err := b.ns.Command(context.Background(), "ip", "-o", "link", "show", "acc1").Output()
+	must(b.t, err)
+	if is := strings.Contains(string(out), "PROMISC"); is != want {
+		b.t.Errorf("acc1 is promiscuous: %t", is)
 	}
 }
