@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"vxgw/l2/frame"
-	"vxgw/l3/vxlan"
 	"vxgw/test/packet"
+	"vxgw/test/qemu"
 )
 
 // configAt is where the image's partition for the operator begins, in bytes, as
@@ -27,10 +27,12 @@ const configAt = 34 << 20
 var (
 	hostMAC   = frame.MAC{2, 0, 0, 0, 1, 1} // at the access port
 	remoteMAC = frame.MAC{2, 0, 0, 0, 1, 2} // behind the other VTEP
-	peerMAC   = frame.MAC{2, 0, 0, 0, 2, 2} // the other VTEP
-	localMAC  = frame.MAC{0x52, 0x54, 0, 0, 0, 2}
-	localVTEP = netip.MustParseAddr("192.0.2.1")
-	peerVTEP  = netip.MustParseAddr("192.0.2.2")
+
+	tunnel = qemu.Tunnel{
+		VNI: 10010,
+		MAC: frame.MAC{0x52, 0x54, 0, 0, 0, 2}, Addr: netip.MustParseAddr("192.0.2.1"),
+		Peer: frame.MAC{2, 0, 0, 0, 2, 2}, Other: netip.MustParseAddr("192.0.2.2"),
+	}
 )
 
 // TestImage starts an appliance twice. VXGW_TEST_IMAGE is an image to test, or "build".
@@ -119,10 +121,10 @@ func firstStart(t *testing.T, dir, disk string, port int) {
 		"vxgw.toml": good, "underlay.network": network, "hostname": "edge-1\n", "authorized_keys": read(t, filepath.Join(dir, "key.pub")),
 	})
 	m, access, underlay := start(t, dir, disk, port)
-	m.await(`vxgw\.toml: taken`)
-	m.await(`vxgw .* on edge-1\r?\n\s+gateway\s+active`)
-	m.await(`enp0s4 .* 10\.0\.2\.15/24`)
-	m.await(`edge-1 login:`)
+	m.Await(`vxgw\.toml: taken`)
+	m.Await(`vxgw .* on edge-1\r?\n\s+gateway\s+active`)
+	m.Await(`enp0s4 .* 10\.0\.2\.15/24`)
+	m.Await(`edge-1 login:`)
 	carries(t, access, underlay)
 
 	out := m.ssh(port, `vxgw show ports && vxgw show vnis && vxgw doctor; df -m --output=size / | tail -n 1; grep ^root: /etc/shadow; systemctl --failed --no-legend; journalctl -b -p warning --no-pager`)
@@ -156,9 +158,9 @@ func secondStart(t *testing.T, dir, disk string, port int) {
 	put(t, stick, dir, map[string]string{"vxgw.toml": strings.Replace(good, "vlan = 10\n", "vlan = 4095\n", 1)})
 	args := append(firmware(t, dir), "-device", "qemu-xhci,addr=8", "-drive", "file="+stick+",format=raw,if=none,id=stick", "-device", "usb-storage,drive=stick,removable=on")
 	m, access, underlay := start(t, dir, disk, port, args...)
-	m.await(`vxgw\.toml: REFUSED`)
-	m.await(`vxgw\.toml:6:\d+: .*4095.*1\.\.4094`)
-	m.await(`vxgw .* on edge-1\r?\n\s+gateway\s+active`)
+	m.Await(`vxgw\.toml: REFUSED`)
+	m.Await(`vxgw\.toml:6:\d+: .*4095.*1\.\.4094`)
+	m.Await(`vxgw .* on edge-1\r?\n\s+gateway\s+active`)
 	carries(t, access, underlay)
 	if out := m.ssh(port, "cat /etc/vxgw/vxgw.toml; [ -d /sys/firmware/efi ] && echo by UEFI"); !strings.Contains(out, good+"by UEFI") {
 		t.Errorf("after the second start there is\n%s", out)
@@ -207,8 +209,8 @@ func (m *machine) ssh(port int, command string) string {
 	m.t.Helper()
 	var out []byte
 	var err error
-	for deadline := time.Now().Add(bootLimit); time.Now().Before(deadline); time.Sleep(time.Second) {
-		cmd := exec.CommandContext(m.ctx, "ssh", "-i", filepath.Join(m.dir, "key"), "-p", fmt.Sprint(port), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-F", "none",
+	for deadline := time.Now().Add(qemu.Limit); time.Now().Before(deadline); time.Sleep(time.Second) {
+		cmd := exec.CommandContext(m.Context(), "ssh", "-i", filepath.Join(m.dir, "key"), "-p", fmt.Sprint(port), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-F", "none",
 			"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=60", "root@127.0.0.1", command)
 		out, err = cmd.CombinedOutput()
 		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 255 {
@@ -221,45 +223,13 @@ func (m *machine) ssh(port int, command string) string {
 
 // carries holds that a frame of the access port comes out of the underlay as it has to,
 // byte for byte, and one from there at the access port.
-func carries(t *testing.T, access, underlay *nic) {
+func carries(t *testing.T, access, underlay *qemu.Wire) {
 	t.Helper()
-	inner := packet.Numbered(remoteMAC, hostMAC, 1)
-	want := encapsulated(inner, localMAC, peerMAC, localVTEP, peerVTEP)
-	if !exchange(access, underlay, inner, want) {
-		t.Fatalf("no such packet at the underlay:\n%x", want)
+	inner, back := packet.Numbered(remoteMAC, hostMAC, 1), packet.Numbered(hostMAC, remoteMAC, 2)
+	if !tunnel.Exchange(access, underlay, inner, tunnel.Out(inner), qemu.Limit) {
+		t.Fatalf("no such packet at the underlay:\n%x", tunnel.Out(inner))
 	}
-	back := packet.Numbered(hostMAC, remoteMAC, 2)
-	if !exchange(underlay, access, encapsulated(back, peerMAC, localMAC, peerVTEP, localVTEP), back) {
+	if !tunnel.Exchange(underlay, access, tunnel.In(back), back, qemu.Limit) {
 		t.Fatalf("no such frame at the access port:\n%x", back)
 	}
-}
-
-// encapsulated returns a frame in VNI 10010 as it is on the underlay: no UDP checksum.
-func encapsulated(inner []byte, from, to frame.MAC, src, dst netip.Addr) []byte {
-	port := vxlan.NewEntropy(49152, 65535, vxlan.DefaultSeed).SourcePort(inner)
-	b := packet.UDP(to, from, netip.AddrPortFrom(src, port), netip.AddrPortFrom(dst, 4789), packet.VXLAN(10010, inner))
-	b[40], b[41] = 0, 0
-	return b
-}
-
-// exchange sends a frame until another one comes out, or it takes too long. The other
-// VTEP is found by ARP meanwhile.
-func exchange(from, to *nic, sent, want []byte) bool {
-	who := packet.ARP(frame.Broadcast, packet.ARPRequest, localMAC, localVTEP, frame.MAC{}, peerVTEP)
-	for deadline := time.Now().Add(bootLimit); time.Now().Before(deadline); {
-		from.send(sent)
-		for until := time.Now().Add(time.Second); ; {
-			got := to.receive(until)
-			if got == nil {
-				break
-			}
-			if bytes.Equal(got, want) {
-				return true
-			}
-			if len(got) >= len(who) && bytes.Equal(got[6:32], who[6:32]) && bytes.Equal(got[38:42], who[38:42]) {
-				to.send(packet.ARP(localMAC, packet.ARPReply, peerMAC, peerVTEP, localMAC, localVTEP))
-			}
-		}
-	}
-	return false
 }

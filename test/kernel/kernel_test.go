@@ -1,9 +1,12 @@
-// Package kernel has another kernel than this machine's take the fast path's programs.
-// What a verifier follows differs from release to release, and no other test can tell.
+// Package kernel has other kernels than this machine's take the fast path's programs. What
+// a verifier follows differs from release to release, and no other test can tell.
 package kernel
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,82 +14,102 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vxgw/l2/frame"
+	"vxgw/test/packet"
+	"vxgw/test/qemu"
 )
 
-// packageEnv names a directory in which a kernel package of Debian was unpacked.
-const packageEnv = "VXGW_TEST_KERNEL"
+// packagesEnv names directories in which a kernel package was unpacked, in a list like
+// PATH.
+const packagesEnv = "VXGW_TEST_KERNELS"
 
-// tests are the packages whose tests run there, and which of them: those that need
-// neither files of this repository nor what kernels before 6.6 do not have.
-var tests = []struct{ name, of, run string }{
-	{"xdp", "vxgw/gateway/xdp", "ProgramsOfAllInterfacesTogether|ProgramsFindStations|TestEncap|TestSplit|TestDiversion|TestTooShort|TestTakenOrLeft"},
-	{"gateway", "vxgw/gateway", "TestTwinsRandom|TestTwinsHear|TestTwinsRouted|TestTwinsReroute"},
+// TestKernels starts each kernel in QEMU. It has it load all programs and put the same
+// frames through them and through the workers, and then be a gateway.
+func TestKernels(t *testing.T) {
+	dirs := filepath.SplitList(os.Getenv(packagesEnv))
+	if len(dirs) == 0 {
+		t.Skip("it takes other kernels and minutes: make test-kernel")
+	}
+	programs := make(map[string][]byte)
+	for name, args := range map[string][]string{
+		"init": {"build", "vxgw/test/kernel/init"}, "vxgw": {"build", "vxgw/cmd/vxgw"},
+		"xdp": {"test", "-c", "vxgw/gateway/xdp"}, "gateway": {"test", "-c", "vxgw/gateway"},
+	} {
+		programs[name] = built(t, args[0], args[1:]...)
+	}
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			m, access, underlay := boot(t, dir, programs)
+			t.Run("programs", func(t *testing.T) { takesPrograms(t, m) })
+			t.Run("gateway", func(t *testing.T) { isGateway(t, m, access, underlay) })
+			m.Say("off")
+			m.AwaitOff()
+			if regexp.MustCompile(`(?m)^(FAIL|--- FAIL)`).MatchString(m.Text()) {
+				t.Error("it did not go well")
+			}
+		})
+	}
 }
 
-// TestPrograms starts the kernel in QEMU, and has it load the programs and put the same
-// frames through them and through the workers.
-func TestPrograms(t *testing.T) {
-	dir := os.Getenv(packageEnv)
-	if dir == "" {
-		t.Skip("it takes another kernel and minutes: make test-kernel")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
-	defer cancel()
-	memory := filepath.Join(t.TempDir(), "memory")
-	if err := os.WriteFile(memory, filesystem(t, ctx, dir), 0o600); err != nil {
+func boot(t *testing.T, dir string, programs map[string][]byte) (m *qemu.Machine, access, underlay *qemu.Wire) {
+	t.Helper()
+	at, err := os.MkdirTemp("", "vxgw-kernel") // paths of sockets are short
+	if err != nil {
 		t.Fatal(err)
 	}
-	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "q35", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-accel", "kvm", "-accel", "tcg", "-cpu", "max,la57=off", "-m", "4096", "-serial", "stdio",
-		"-kernel", only(t, dir, "boot/vmlinuz-*"), "-initrd", memory, "-append", "console=ttyS0 panic=-1 loglevel=3")
-	out, err := qemu.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	t.Cleanup(func() { _ = os.RemoveAll(at) })
+	memory := filepath.Join(at, "memory")
+	if err := os.WriteFile(memory, filesystem(t, dir, programs), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	console := strings.ReplaceAll(string(out), "\r\n", "\n")
-	for _, p := range tests {
-		for name := range strings.SplitSeq(p.run, "|") {
-			if !regexp.MustCompile(`(?m)^--- PASS: \w*` + name).MatchString(console) {
-				t.Errorf("no test %s of %s has passed", name, p.of)
-			}
-		}
-	}
-	if !strings.Contains(console, "\nthe end\n") || strings.Contains(console, "FAIL") {
-		t.Error("it did not go well")
-	}
-	if t.Failed() {
-		t.Log(console)
-	}
+	m = qemu.New(t, at)
+	access, underlay = m.Wire("access", "52:54:00:00:00:01", 2), m.Wire("underlay", tunnel.MAC.String(), 3)
+	m.Start("-m", "4096", "-no-reboot", "-kernel", only(t, dir, "boot/vmlinuz-*"), "-initrd", memory, "-append", "console=ttyS0 panic=-1 loglevel=3")
+	t.Log(m.Await(`Linux \S+ is there`))
+	return m, access, underlay
+}
+
+// modules are those that the machine may need, in this order, where they are none of the
+// kernel itself.
+var modules = []string{
+	"drivers/net/veth.ko", "net/core/failover.ko", "drivers/net/net_failover.ko", "drivers/virtio/virtio.ko", "drivers/virtio/virtio_ring.ko",
+	"drivers/virtio/virtio_pci_modern_dev.ko", "drivers/virtio/virtio_pci_legacy_dev.ko", "drivers/virtio/virtio_pci.ko", "drivers/net/virtio_net.ko",
 }
 
 // filesystem is all that the machine has.
-func filesystem(t *testing.T, ctx context.Context, dir string) []byte {
+func filesystem(t *testing.T, dir string, programs map[string][]byte) []byte {
 	t.Helper()
 	var a archive
-	for _, name := range []string{"dev", "proc", "sys", "tmp", "modules"} {
+	for _, name := range []string{"dev", "proc", "sys", "tmp", "run", "run/vxgw", "modules"} {
 		a.add(name, directory, nil)
 	}
-	a.add("init", program, built(t, ctx, "build", "vxgw/test/kernel/init"))
-	var lines strings.Builder
-	for _, p := range tests {
-		a.add(p.name, program, built(t, ctx, "test", "-c", p.of))
-		lines.WriteString("/" + p.name + " -test.v -test.run " + p.run + "\n")
+	for name, content := range programs {
+		a.add(name, program, content)
 	}
-	a.add("tests", program, []byte(lines.String()))
-	module, err := os.ReadFile(only(t, dir, "lib/modules/*/kernel/drivers/net/veth.ko"))
-	if err != nil {
-		t.Fatal(err)
+	a.add("vxgw.toml", program, []byte(config))
+	for i, name := range modules {
+		files, err := filepath.Glob(filepath.Join(dir, "lib/modules/*/kernel", name))
+		if err != nil || len(files) > 1 {
+			t.Fatalf("%d files %s: %v", len(files), name, err)
+		}
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.add(fmt.Sprintf("modules/%02d-%s", i, filepath.Base(name)), program, content)
+		}
 	}
-	a.add("modules/veth.ko", program, module)
 	a.end()
 	return a.Bytes()
 }
 
 // built is a static program that the go command has made.
-func built(t *testing.T, ctx context.Context, command string, args ...string) []byte {
+func built(t *testing.T, command string, args ...string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "program")
-	build := exec.CommandContext(ctx, "go", append([]string{command, "-o", file}, args...)...)
+	build := exec.CommandContext(t.Context(), "go", append([]string{command, "-o", file}, args...)...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -106,4 +129,130 @@ func only(t *testing.T, dir, pattern string) string {
 		t.Fatalf("%s has %d files %s: unpack a kernel package there", dir, len(files), pattern)
 	}
 	return files[0]
+}
+
+// tests are those that need neither files of this repository nor what kernels before 6.6
+// do not have.
+var tests = map[string]string{
+	"xdp":     "ProgramsOfAllInterfacesTogether|ProgramsFindStations|TestEncap|TestSplit|TestDiversion|TestTooShort|TestTakenOrLeft",
+	"gateway": "TestTwinsRandom|TestTwinsHear|TestTwinsRouted|TestTwinsReroute|TestTap",
+}
+
+func takesPrograms(t *testing.T, m *qemu.Machine) {
+	for name, run := range tests {
+		m.Say("run /" + name + " -test.v -test.run " + run)
+		m.Await(`done: run /` + name)
+		for test := range strings.SplitSeq(run, "|") {
+			if !regexp.MustCompile(`(?m)^--- PASS: \w*` + test).MatchString(m.Text()) {
+				t.Errorf("no test %s of %s has passed", test, name)
+			}
+		}
+	}
+}
+
+const config = `[underlay]
+address = "192.0.2.1"
+[[vni]]
+id = 10010
+vlan = 10
+flood = ["192.0.2.2"]
+[[port]]
+interface = "eth0"
+vlan = 10
+`
+
+var (
+	hostMAC   = frame.MAC{2, 0, 0, 0, 1, 1} // at the access port
+	remoteMAC = frame.MAC{2, 0, 0, 0, 1, 2} // behind the other VTEP
+	tunnel    = qemu.Tunnel{
+		VNI: 10010,
+		MAC: frame.MAC{0x52, 0x54, 0, 0, 0, 2}, Addr: netip.MustParseAddr("192.0.2.1"),
+		Peer: frame.MAC{2, 0, 0, 0, 2, 2}, Other: netip.MustParseAddr("192.0.2.2"),
+	}
+)
+
+// isGateway holds that the kernel's driver takes the programs and that they carry frames,
+// without the gateway's process too, and none twice.
+func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire) {
+	m.Say("up eth0")
+	m.Say("up eth1 192.0.2.1/24")
+	m.Say("start /vxgw run -c /vxgw.toml")
+	m.Await(`msg=ready`)
+	there, back := packet.Numbered(remoteMAC, hostMAC, 1), packet.Numbered(hostMAC, remoteMAC, 2)
+	if !tunnel.Exchange(access, underlay, there, tunnel.Out(there), qemu.Limit) || !tunnel.Exchange(underlay, access, tunnel.In(back), back, qemu.Limit) {
+		t.Fatal("frames do not pass at all")
+	}
+	m.Say("run /vxgw show datapath")
+	for _, dev := range []string{"eth0", "eth1"} {
+		m.Await(dev + ` .*\bxdp\b.* XDP in the driver`)
+	}
+	m.Say("run /vxgw show macs")
+	m.Await(hostMAC.String())
+	time.Sleep(time.Second) // what is listed the programs know a moment later
+	carry(t, access, underlay, 1000)
+	m.Say("kill")
+	m.Await(`done: kill`)
+	carry(t, access, underlay, 2000)
+	m.Say("start /vxgw run -c /vxgw.toml")
+	m.Await(`is taken over`)
+	m.Await(`(?s)is taken over.*msg=ready`)
+	carry(t, access, underlay, 3000)
+}
+
+// carry sends frames in both directions, numbered from a number on, and holds that each
+// comes out once, as it is to be.
+func carry(t *testing.T, access, underlay *qemu.Wire, from int) {
+	t.Helper()
+	var there, back [][]byte
+	for i := range 100 {
+		there, back = append(there, packet.Numbered(remoteMAC, hostMAC, uint32(from+i))), append(back, packet.Numbered(hostMAC, remoteMAC, uint32(from+i)))
+	}
+	out := func(frames [][]byte) (all [][]byte) {
+		for _, f := range frames {
+			all = append(all, tunnel.Out(f))
+		}
+		return all
+	}
+	in := make([][]byte, len(back))
+	for i, f := range back {
+		in[i] = tunnel.In(f)
+	}
+	for _, way := range []struct {
+		name       string
+		from, to   *qemu.Wire
+		sent, want [][]byte
+	}{{"encapsulated", access, underlay, there, out(there)}, {"decapsulated", underlay, access, in, back}} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		go func() {
+			for _, f := range way.sent {
+				way.from.Send(f)
+			}
+		}()
+		came := receive(ctx, way.to, way.want)
+		cancel()
+		for i, n := range came {
+			if n != 1 {
+				t.Errorf("frame %d, %s: came %d times", from+i, way.name, n)
+			}
+		}
+	}
+}
+
+// receive counts how often each frame comes, until all have, and for a second more.
+func receive(ctx context.Context, w *qemu.Wire, want [][]byte) []int {
+	came, missing := make([]int, len(want)), len(want)
+	for ctx.Err() == nil {
+		got := w.Receive(time.Now().Add(time.Second))
+		if got == nil && missing == 0 {
+			break
+		}
+		for i := range want {
+			if bytes.Equal(got, want[i]) {
+				if came[i]++; came[i] == 1 {
+					missing--
+				}
+			}
+		}
+	}
+	return came
 }
