@@ -43,7 +43,7 @@ test-image:
 	VXGW_TEST_IMAGE='$(if $(IMAGE),$(abspath $(IMAGE)),build)' $(TEST) -count 1 -timeout 90m -v -run TestImage ./test/image
 
 # Starts the kernels of test/kernel/packages in QEMU, to take the fast path's programs and
-# to be gateways: four minutes or so. KERNELS= are other kernel packages, unpacked: a list
+# to be gateways: six minutes or so. KERNELS= are other kernel packages, unpacked: a list
 # of directories like PATH.
 test-kernel:
 	@test/provide kernel

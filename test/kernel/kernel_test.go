@@ -5,12 +5,14 @@ package kernel
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +26,18 @@ import (
 // PATH.
 const packagesEnv = "VXGW_TEST_KERNELS"
 
+// cards are the models of network cards, and in which mode a gateway has them from which
+// kernel on.
+var cards = []struct {
+	model, mode string
+	since       []int
+}{
+	{"virtio-net-pci", "xdp", []int{5, 15}},
+	{"e1000e", "tcx", []int{6, 6}}, // its driver has no XDP
+}
+
 // TestKernels starts each kernel in QEMU. It has it load all programs and put the same
-// frames through them and through the workers, and then be a gateway.
+// frames through them and through the workers, and then be a gateway, with each card.
 func TestKernels(t *testing.T) {
 	dirs := filepath.SplitList(os.Getenv(packagesEnv))
 	if len(dirs) == 0 {
@@ -40,19 +52,38 @@ func TestKernels(t *testing.T) {
 	}
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			m, access, underlay := boot(t, dir, programs)
-			t.Run("programs", func(t *testing.T) { takesPrograms(t, m) })
-			t.Run("gateway", func(t *testing.T) { isGateway(t, m, access, underlay) })
-			m.Say("off")
-			m.AwaitOff()
-			if regexp.MustCompile(`(?m)^(FAIL|--- FAIL)`).MatchString(m.Text()) {
-				t.Error("it did not go well")
+			for i, card := range cards {
+				if slices.Compare(release(t, dir), card.since) < 0 {
+					continue
+				}
+				t.Run(card.model, func(t *testing.T) {
+					m, access, underlay := boot(t, dir, card.model, programs)
+					if i == 0 {
+						t.Run("programs", func(t *testing.T) { takesPrograms(t, m) })
+					}
+					t.Run("gateway", func(t *testing.T) { isGateway(t, m, access, underlay, card.mode) })
+					m.Say("off")
+					m.AwaitOff()
+					if regexp.MustCompile(`(?m)^(FAIL|--- FAIL)`).MatchString(m.Text()) {
+						t.Error("it did not go well")
+					}
+				})
 			}
 		})
 	}
 }
 
-func boot(t *testing.T, dir string, programs map[string][]byte) (m *qemu.Machine, access, underlay *qemu.Wire) {
+// release is the first two numbers of a kernel's release.
+func release(t *testing.T, dir string) []int {
+	t.Helper()
+	is := make([]int, 2)
+	if _, err := fmt.Sscanf(filepath.Base(only(t, dir, "boot/vmlinuz-*")), "vmlinuz-%d.%d", &is[0], &is[1]); err != nil {
+		t.Fatal(err)
+	}
+	return is
+}
+
+func boot(t *testing.T, dir, card string, programs map[string][]byte) (m *qemu.Machine, access, underlay *qemu.Wire) {
 	t.Helper()
 	at, err := os.MkdirTemp("", "vxgw-kernel") // paths of sockets are short
 	if err != nil {
@@ -64,7 +95,7 @@ func boot(t *testing.T, dir string, programs map[string][]byte) (m *qemu.Machine
 		t.Fatal(err)
 	}
 	m = qemu.New(t, at)
-	access, underlay = m.Wire("access", "52:54:00:00:00:01", 2), m.Wire("underlay", tunnel.MAC.String(), 3)
+	access, underlay = m.Wire("access", card, "52:54:00:00:00:01", 2), m.Wire("underlay", card, tunnel.MAC.String(), 3)
 	m.Start("-m", "4096", "-no-reboot", "-kernel", only(t, dir, "boot/vmlinuz-*"), "-initrd", memory, "-append", "console=ttyS0 panic=-1 loglevel=3")
 	t.Log(m.Await(`Linux \S+ is there`))
 	return m, access, underlay
@@ -73,8 +104,9 @@ func boot(t *testing.T, dir string, programs map[string][]byte) (m *qemu.Machine
 // modules are those that the machine may need, in this order, where they are none of the
 // kernel itself.
 var modules = []string{
-	"drivers/net/veth.ko", "net/core/failover.ko", "drivers/net/net_failover.ko", "drivers/virtio/virtio.ko", "drivers/virtio/virtio_ring.ko",
+	"drivers/net/veth.ko", "net/core/failover.ko", "drivers/net/net_failover.ko", "drivers/virtio/virtio_ring.ko", "drivers/virtio/virtio.ko",
 	"drivers/virtio/virtio_pci_modern_dev.ko", "drivers/virtio/virtio_pci_legacy_dev.ko", "drivers/virtio/virtio_pci.ko", "drivers/net/virtio_net.ko",
+	"drivers/net/ethernet/intel/e1000e/e1000e.ko",
 }
 
 // filesystem is all that the machine has.
@@ -89,7 +121,7 @@ func filesystem(t *testing.T, dir string, programs map[string][]byte) []byte {
 	}
 	a.add("vxgw.toml", program, []byte(config))
 	for i, name := range modules {
-		files, err := filepath.Glob(filepath.Join(dir, "lib/modules/*/kernel", name))
+		files, err := filepath.Glob(filepath.Join(dir, "lib/modules/*/kernel", name+"*"))
 		if err != nil || len(files) > 1 {
 			t.Fatalf("%d files %s: %v", len(files), name, err)
 		}
@@ -98,7 +130,7 @@ func filesystem(t *testing.T, dir string, programs map[string][]byte) []byte {
 			if err != nil {
 				t.Fatal(err)
 			}
-			a.add(fmt.Sprintf("modules/%02d-%s", i, filepath.Base(name)), program, content)
+			a.add(fmt.Sprintf("modules/%02d-%s", i, filepath.Base(file)), program, content)
 		}
 	}
 	a.end()
@@ -171,20 +203,20 @@ var (
 	}
 )
 
-// isGateway holds that the kernel's driver takes the programs and that they carry frames,
+// isGateway holds that the kernel takes the programs in a mode and that they carry frames,
 // without the gateway's process too, and none twice.
-func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire) {
+func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire, mode string) {
 	m.Say("up eth0")
 	m.Say("up eth1 192.0.2.1/24")
 	m.Say("start /vxgw run -c /vxgw.toml")
 	m.Await(`msg=ready`)
-	there, back := packet.Numbered(remoteMAC, hostMAC, 1), packet.Numbered(hostMAC, remoteMAC, 2)
-	if !tunnel.Exchange(access, underlay, there, tunnel.Out(there), qemu.Limit) || !tunnel.Exchange(underlay, access, tunnel.In(back), back, qemu.Limit) {
+	there, back := numbered(remoteMAC, hostMAC, 1), numbered(hostMAC, remoteMAC, 2)
+	if !tunnel.Exchange(access, underlay, there, tunnel.Out(there), time.Minute) || !tunnel.Exchange(underlay, access, tunnel.In(back), back, time.Minute) {
 		t.Fatal("frames do not pass at all")
 	}
 	m.Say("run /vxgw show datapath")
 	for _, dev := range []string{"eth0", "eth1"} {
-		m.Await(dev + ` .*\bxdp\b.* XDP in the driver`)
+		m.Await(dev + ` +` + mode + ` +yes`)
 	}
 	m.Say("run /vxgw show macs")
 	m.Await(hostMAC.String())
@@ -199,13 +231,19 @@ func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire) {
 	carry(t, access, underlay, 3000)
 }
 
+// numbered returns a frame with a number in it that no card has to pad.
+func numbered(dst, src frame.MAC, n int) []byte {
+	payload := binary.BigEndian.AppendUint32(make([]byte, 60), uint32(n))
+	return packet.UDP(dst, src, netip.MustParseAddrPort("203.0.113.1:9"), netip.MustParseAddrPort("203.0.113.2:9"), payload)
+}
+
 // carry sends frames in both directions, numbered from a number on, and holds that each
 // comes out once, as it is to be.
 func carry(t *testing.T, access, underlay *qemu.Wire, from int) {
 	t.Helper()
 	var there, back [][]byte
 	for i := range 100 {
-		there, back = append(there, packet.Numbered(remoteMAC, hostMAC, uint32(from+i))), append(back, packet.Numbered(hostMAC, remoteMAC, uint32(from+i)))
+		there, back = append(there, numbered(remoteMAC, hostMAC, from+i)), append(back, numbered(hostMAC, remoteMAC, from+i))
 	}
 	out := func(frames [][]byte) (all [][]byte) {
 		for _, f := range frames {

@@ -60,13 +60,13 @@ func (m *Machine) Listen(name string) net.Listener {
 	return l
 }
 
-// Wire gives the machine a virtio network card in a PCI slot, and returns the other end
-// of its wire.
-func (m *Machine) Wire(name, mac string, slot int) *Wire {
+// Wire gives the machine a network card of a model that QEMU has in a PCI slot, and
+// returns the other end of its wire.
+func (m *Machine) Wire(name, model, mac string, slot int) *Wire {
 	m.t.Helper()
 	m.options = append(m.options,
 		"-netdev", fmt.Sprintf("dgram,id=%[1]s,local.type=unix,local.path=%[2]s,remote.type=unix,remote.path=%[2]s.test", name, m.at(name)),
-		"-device", fmt.Sprintf("virtio-net-pci,netdev=%s,mac=%s,addr=%d,romfile=", name, mac, slot))
+		"-device", fmt.Sprintf("%s,netdev=%s,mac=%s,addr=%d,romfile=", model, name, mac, slot))
 	return newWire(m.t, m.at(name))
 }
 

@@ -29,7 +29,7 @@ func main() {
 	for _, m := range [][2]string{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}, {"bpf", "/sys/fs/bpf"}} {
 		say("mount "+m[1], unix.Mount(m[0], m[1], m[0], 0, ""))
 	}
-	modules, _ := filepath.Glob("/modules/*.ko") // by name, and so by number
+	modules, _ := filepath.Glob("/modules/*") // by name, and so by number
 	slices.Sort(modules)
 	for _, m := range modules {
 		say("load "+m, load(m))
@@ -104,7 +104,11 @@ func load(module string) error {
 		return err
 	}
 	defer f.Close()
-	if err := unix.FinitModule(int(f.Fd()), "", 0); !errors.Is(err, unix.EEXIST) {
+	flags := 0
+	if filepath.Ext(module) != ".ko" {
+		flags = unix.MODULE_INIT_COMPRESSED_FILE
+	}
+	if err := unix.FinitModule(int(f.Fd()), "", flags); !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil
