@@ -188,7 +188,7 @@ const (
 	fastVarEntropyFirst    = "entropy_first"
 	fastVarEntropySeed     = "entropy_seed"
 	fastVarEntropySpan     = "entropy_span"
-	fastVarFdbBits         = "fdb_bits"
+	fastVarFdbBuckets      = "fdb_buckets"
 	fastVarForRing         = "for_ring"
 	fastVarFrags           = "frags"
 	fastVarHashSeed        = "hash_seed"
@@ -301,7 +301,7 @@ type fastVariableSpecs struct {
 	EntropyFirst  *ebpf.VariableSpec `ebpf:"entropy_first"`
 	EntropySeed   *ebpf.VariableSpec `ebpf:"entropy_seed"`
 	EntropySpan   *ebpf.VariableSpec `ebpf:"entropy_span"`
-	FdbBits       *ebpf.VariableSpec `ebpf:"fdb_bits"`
+	FdbBuckets    *ebpf.VariableSpec `ebpf:"fdb_buckets"`
 	ForRing       *ebpf.VariableSpec `ebpf:"for_ring"`
 	Frags         *ebpf.VariableSpec `ebpf:"frags"`
 	HashSeed      *ebpf.VariableSpec `ebpf:"hash_seed"`
@@ -399,7 +399,7 @@ type fastVariables struct {
 	EntropyFirst  *ebpf.Variable `ebpf:"entropy_first"`
 	EntropySeed   *ebpf.Variable `ebpf:"entropy_seed"`
 	EntropySpan   *ebpf.Variable `ebpf:"entropy_span"`
-	FdbBits       *ebpf.Variable `ebpf:"fdb_bits"`
+	FdbBuckets    *ebpf.Variable `ebpf:"fdb_buckets"`
 	ForRing       *ebpf.Variable `ebpf:"for_ring"`
 	Frags         *ebpf.Variable `ebpf:"frags"`
 	HashSeed      *ebpf.Variable `ebpf:"hash_seed"`

@@ -134,7 +134,7 @@ func NewPlane(sizes Sizes, u Underlay) (p *Plane, err error) {
 	if err := p.tryProgram(); err != nil {
 		return p, err
 	}
-	p.stations = newStations(p.fdb.at, fdbBits(sizes.Stations), seed)
+	p.stations = newStations(p.fdb.at, seed)
 	p.routes = newRoutes(p.routeMem.at, seed)
 	if p.grace, err = newGrace(); err != nil {
 		return p, err
@@ -150,11 +150,9 @@ func (p *Plane) TakesPieces() bool { return p.pieces }
 // memory that is shared with them: who is told to stop may be late.
 func (p *Plane) Close() error { return p.closing.close() }
 
-// fdbBits returns how many buckets there are for n stations, as a power of two: at
-// most half of the places are taken, and then next to none finds its two buckets full.
-func fdbBits(n int) uint {
-	return uint(max(bits.Len(uint(max(2*n, 1)-1)), 6+2) - 2)
-}
+// fdbBuckets returns how many buckets there are for n stations: at most three quarters of
+// the places are taken. A larger table is slower, since less of it is in a CPU's cache.
+func fdbBuckets(n int) int { return max(n/(ways-1)+1, 64) }
 
 // power returns the power of two that is at least n.
 func power(n int) uint32 { return 1 << bits.Len(uint(max(n, 1)-1)) }
@@ -175,7 +173,7 @@ func (p *Plane) size(seed [4]uint64) error {
 		fastMapInForce: 1, fastMapLinks: 2 * maxLinks, fastMapLoads: maxLinks, fastMapLost: maxLinks, fastMapUnseen: maxLinks,
 		fastMapPorts: 2 * uint32(s.Ports), fastMapDomains: 2 * uint32(s.Domains), fastMapVteps: 2 * uint32(s.VTEPs),
 		fastMapHops: 2 * hopsPerVTEP * uint32(s.VTEPs),
-		fastMapVnis: 2 * vnis, fastMapFdb: 1 << fdbBits(s.Stations), fastMapRoutes: routes,
+		fastMapVnis: 2 * vnis, fastMapFdb: uint32(fdbBuckets(s.Stations)), fastMapRoutes: routes,
 		fastMapTraffics: uint32(p.cpus) * p.perCPU, fastMapVerdictCounts: uint32(p.cpus),
 		fastMapOwn: uint32(s.VRFs) * OwnWords, fastMapSamples: 3 * 64,
 		fastMapDevs: uint32(s.Ports) + maxUnderlays,
@@ -186,7 +184,7 @@ func (p *Plane) size(seed [4]uint64) error {
 	var first, last = u.SourcePorts[0], u.SourcePorts[1]
 	return p.set(map[string]any{
 		fastVarMaxPorts: uint32(s.Ports), fastVarMaxDomains: uint32(s.Domains), fastVarMaxVteps: uint32(s.VTEPs),
-		fastVarMaxVniBuckets: vnis, fastVarFdbBits: uint32(fdbBits(s.Stations)), fastVarRouteMask: routes - 1,
+		fastVarMaxVniBuckets: vnis, fastVarFdbBuckets: uint64(fdbBuckets(s.Stations)), fastVarRouteMask: routes - 1,
 		fastVarTrafficBase: p.base, fastVarTrafficLen: p.perCPU, fastVarHashSeed: seed,
 		fastVarEntropySeed: u.EntropySeed, fastVarEntropyFirst: first, fastVarEntropySpan: uint64(last) - uint64(first) + 1,
 		fastVarDscpInherit: truth(u.InheritDSCP), fastVarDscpBits: u.DSCP << 2,

@@ -18,9 +18,9 @@ import (
 // stationIs is what an oracle has of a station.
 type stationIs struct{ hop, seen uint32 }
 
-// testStations is a table of 1<<bits buckets that no program sees.
-func testStations(bits uint, seed [4]uint64) *stations {
-	return newStations(make([]fastFdbBucket, 1<<bits), bits, seed)
+// testStations is a table that no program sees.
+func testStations(buckets int, seed [4]uint64) *stations {
+	return newStations(make([]fastFdbBucket, buckets), seed)
 }
 
 // holds checks what can be said of a table whatever has happened to it.
@@ -51,21 +51,23 @@ func (t *stations) holds(tb interface{ Fatalf(string, ...any) }) {
 // room for, and an empty place stays empty for as long as a program may have found it.
 func TestStationsAgainstAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		bits := uint(rapid.IntRange(1, 6).Draw(t, "bits"))
+		buckets := rapid.IntRange(1, 64).Draw(t, "buckets")
 		var seed [4]uint64
 		for i := range seed {
 			seed[i] = rapid.Uint64().Draw(t, "seed") | uint64(i&1)
 		}
-		table := testStations(bits, seed)
+		table := testStations(buckets, seed)
 		want := make(map[uint64]stationIs)
-		rests := make(map[uint32]uint32) // place: when it was left
+		was := slices.Clone(table.state)
+		left := make([]uint32, len(was)) // when each place was left
+		unplaced := 0
 		// More stations than places: it runs full.
 		places := len(table.slots)
 		key := rapid.Custom(func(t *rapid.T) uint64 {
 			n := rapid.IntRange(0, 2*places).Draw(t, "station")
 			return stationKey(fdb.Domain(n%3), frame.MACFromUint64(2<<40|uint64(n)))
 		})
-		now, unplaced := uint32(1000), 0
+		now := uint32(1000)
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				k, hop, seen := key.Draw(t, "key"), uint32(rapid.IntRange(0, 20479).Draw(t, "hop")), rapid.Uint32().Draw(t, "seen")
@@ -73,53 +75,52 @@ func TestStationsAgainstAMap(t *testing.T) {
 					hop |= stationPinned
 				}
 				table.put(k, hop, seen)
-				i, there := table.find(k)
-				if _, was := want[k]; was && !there {
-					t.Fatalf("%#x is gone", k)
-				}
-				if there {
-					want[k] = stationIs{hop, seen}
-					if left, rests := rests[i]; rests && now-left < restFor {
-						t.Fatalf("place %d is taken %d s after it was left", i, now-left)
-					}
-				} else {
-					unplaced++
-				}
+				want[k] = stationIs{hop, seen}
 			},
 			"drop": func(t *rapid.T) {
 				k := key.Draw(t, "key")
-				if i, there := table.find(k); there {
-					rests[i] = now
-				}
 				table.drop(k, now)
 				delete(want, k)
 			},
 			"touch": func(t *rapid.T) {
 				k, seen := key.Draw(t, "key"), rapid.Uint32().Draw(t, "seen")
 				table.touch(k, seen)
-				if is, there := want[k]; there {
-					want[k] = stationIs{is.hop, seen}
+				if _, placed := table.find(k); placed {
+					want[k] = stationIs{want[k].hop, seen}
 				}
 			},
 			"time": func(t *rapid.T) { now += uint32(rapid.IntRange(0, 3).Draw(t, "seconds")) },
 			"wake": func(t *rapid.T) { table.wake(now) },
 			"": func(t *rapid.T) {
 				table.holds(t)
-				if table.unplaced != unplaced || table.live != len(want) {
-					t.Fatalf("%d were not placed and %d are live, want %d and %d", table.unplaced, table.live, unplaced, len(want))
-				}
-				for k, is := range want {
-					i, there := table.find(k)
-					if !there {
-						t.Fatalf("%#x is not there", k)
+				for i, state := range table.state {
+					if state == slotResting && was[i] != slotResting {
+						left[i] = now
+					} else if state == slotLive && was[i] != slotLive && now-left[i] < restFor {
+						t.Fatalf("place %d is taken %d s after it was left", i, now-left[i])
 					}
-					if got := (stationIs{table.slots[i].hop.Load(), table.slots[i].seen.Load()}); got != is {
+				}
+				copy(was, table.state)
+				placed := maps.Clone(want)
+				for k, is := range want {
+					got := stationIs{table.waiting[k].hop, table.waiting[k].seen}
+					if i, there := table.find(k); there {
+						got = stationIs{table.slots[i].hop.Load(), table.slots[i].seen.Load()}
+					} else if delete(placed, k); table.waiting[k] == (waiting{}) {
+						unplaced++ // it has given up
+						delete(want, k)
+						continue
+					}
+					if got != is {
 						t.Fatalf("%#x is %+v, want %+v", k, got, is)
 					}
 				}
+				if table.unplaced != unplaced || table.live != len(placed) || table.live+len(table.waiting) != len(want) {
+					t.Fatalf("%d were not placed, %d are live and %d wait, want %d, %d and %d", table.unplaced, table.live, len(table.waiting), unplaced, len(placed), len(want)-len(placed))
+				}
 				told := make(map[uint64]stationIs)
 				table.each(func(k uint64, hop uint16, seen uint32) { told[k] = stationIs{uint32(hop), seen} })
-				learned := maps.Clone(want)
+				learned := placed
 				maps.DeleteFunc(learned, func(_ uint64, is stationIs) bool { return is.hop&stationPinned != 0 })
 				if !maps.Equal(told, learned) {
 					t.Fatalf("each tells of %v, want %v", told, learned)
@@ -129,27 +130,78 @@ func TestStationsAgainstAMap(t *testing.T) {
 	})
 }
 
-// TestStationsNearlyFull: with as many stations as a table is made for next to none is
-// without a place, and a place that has rested is used again.
+// TestStationsNearlyFull: with as many stations as a table is made for all have a place
+// after some seconds, most at once, and a place that has rested is used again.
 func TestStationsNearlyFull(t *testing.T) {
-	const n = 1 << 14
-	table := testStations(fdbBits(n), newSeed())
+	const n, patience = 1 << 14, 30
+	table := testStations(fdbBuckets(n), newSeed())
+	now := uint32(100)
 	for round := range uint32(3) {
 		for i := range uint64(n) {
 			table.put(uint64(round)<<48|2<<40|i, uint32(i%100), 1)
 		}
-		if lost := table.unplaced; lost > n/100 { // with most seeds half of that
-			t.Errorf("round %d: %d of %d have no place", round, lost, n)
+		if len(table.waiting) > n/20 {
+			t.Errorf("round %d: %d of %d have to wait", round, len(table.waiting), n)
 		}
-		table.unplaced = 0
+		for range patience {
+			now++
+			table.wake(now)
+		}
+		if table.live != n || len(table.waiting) != 0 || table.unplaced != 0 {
+			t.Errorf("round %d: of %d stations %d have a place, %d wait, %d have none", round, n, table.live, len(table.waiting), table.unplaced)
+		}
 		table.holds(t)
 		for i := range uint64(n) {
-			table.drop(uint64(round)<<48|2<<40|i, 10*round)
+			table.drop(uint64(round)<<48|2<<40|i, now)
 		}
-		table.wake(10*round + restFor)
+		now += restFor
+		table.wake(now)
 	}
 	if table.live != 0 || len(table.resting) != 0 {
 		t.Errorf("%d are live and %d rest", table.live, len(table.resting))
+	}
+}
+
+// TestStationsGiveUp: who has waited in vain for long is counted, and waits no more.
+func TestStationsGiveUp(t *testing.T) {
+	table := testStations(1, newSeed())
+	for i := range uint64(ways + 1) {
+		table.put(2<<40|i, 1, 1)
+	}
+	for now := range uint32(mostWakes) {
+		table.wake(now)
+	}
+	if len(table.waiting) != 1 || table.unplaced != 0 {
+		t.Errorf("%d wait and %d have given up", len(table.waiting), table.unplaced)
+	}
+	table.wake(mostWakes)
+	if len(table.waiting) != 0 || table.unplaced != 1 {
+		t.Errorf("%d wait and %d have given up", len(table.waiting), table.unplaced)
+	}
+	for i := range uint64(mostWaiting + 2) {
+		table.put(3<<40|i, 1, 1)
+	}
+	if len(table.waiting) != mostWaiting || table.unplaced != 3 {
+		t.Errorf("%d wait and %d have given up", len(table.waiting), table.unplaced)
+	}
+}
+
+// A station that was left and learned anew again and again has a place once those that it
+// left have rested.
+func TestStationsThatComeAndGo(t *testing.T) {
+	table := testStations(64, newSeed())
+	key := stationKey(1, frame.MAC{2, 0, 0, 0, 0, 1})
+	for range 3 * ways {
+		table.put(key, 1, 1)
+		table.drop(key, 100)
+	}
+	table.put(key, 7, 1)
+	if _, ok := table.find(key); ok {
+		t.Fatal("it has a place before one has rested")
+	}
+	table.wake(100 + restFor)
+	if i, ok := table.find(key); !ok || table.slots[i].hop.Load() != 7 {
+		t.Error("it has no place")
 	}
 }
 
@@ -157,7 +209,7 @@ func TestStationsNearlyFull(t *testing.T) {
 // and never what was another's.
 func TestStationsRace(t *testing.T) {
 	const keys, writers, each = 400, 4, 3000
-	table := testStations(7, newSeed())
+	table := testStations(128, newSeed())
 	// A station's hop and when it was seen tell whose they are.
 	hopOf := func(k uint64) uint32 { return uint32(k % 4096) }
 	key := func(i int) uint64 { return stationKey(1, frame.MACFromUint64(2<<40|uint64(i))) }
@@ -246,6 +298,9 @@ func TestProgramsFindStations(t *testing.T) {
 	for i := range n - 1 {
 		p.Learned(fdb.Entry{Domain: 1, MAC: mac(i), Hop: 1}, false)
 		p.Learned(fdb.Entry{Domain: 2, MAC: mac(i + n), Hop: 1}, false) // another domain's; too many
+	}
+	for now := range uint32(2 * restFor) {
+		p.stations.wake(uint32(monotonic()/1e9) + now) // some are moved
 	}
 	placed := func(i int) bool { _, ok := p.stations.find(stationKey(1, mac(i))); return ok }
 	for i := range n - 1 {

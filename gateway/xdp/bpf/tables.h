@@ -13,7 +13,7 @@
  * what of the configuration does not change while it runs. */
 const volatile __u32 max_ports = 1, max_domains = 1, max_vteps = 1;
 const volatile __u32 max_vni_buckets = 1; /* a power of two */
-const volatile __u32 fdb_bits = 6;        /* 1 << fdb_bits buckets */
+const volatile __u64 fdb_buckets = 1;
 const volatile __u32 route_mask = 0;      /* routes - 1 */
 const volatile __u32 traffic_base[4] = {}; /* of ports, VTEPs, domains, VRFs */
 const volatile __u32 traffic_len = 1;     /* of one CPU */
@@ -129,13 +129,13 @@ INLINE struct station *station_of(__u32 domain, __u64 mac)
 
 	h ^= h >> 32; /* MACs in a row are as good as any then */
 	h *= hash_seed[3];
-	i = h >> (64 - fdb_bits);
+	i = (h >> 32) * fdb_buckets >> 32;
 	b = bpf_map_lookup_elem(&fdb, &i);
 	if (!b || !mac)
 		return 0;
 	way = way_of(b, key);
 	if (way > 3) {
-		i = (h >> (64 - 2 * fdb_bits)) & ((1u << fdb_bits) - 1);
+		i = (h >> 16 & 0xffffffff) * fdb_buckets >> 32;
 		b = bpf_map_lookup_elem(&fdb, &i);
 		if (!b)
 			return 0;
