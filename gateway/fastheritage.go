@@ -54,7 +54,7 @@ func (f *fast) find() {
 		f.gw.log.Warn("what a former gateway left is not taken over", "err", err, "mend", "vxgw unload")
 	}
 	if f.heritage.HasTaps() {
-		f.plane.Quiet(true)
+		f.plane.SetBehind(xdp.CarriesOn)
 	}
 }
 
@@ -141,22 +141,23 @@ func (f *fast) begin() {
 	f.publish()
 	f.look()
 	f.publish()
+	f.mu.Lock()
 	f.endTaps()
+	f.mu.Unlock()
 	xdp.Forget() // of what ports have loaded
 }
 
 // endTaps takes away what a former gateway has at TCX: this one's programs know by now
-// what those knew, and its workers do the rest from here on.
+// what they can know, and its workers do the rest from here on. It needs mu.
 func (f *fast) endTaps() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if !f.heritage.HasTaps() {
 		return
 	}
+	f.plane.SetBehind(xdp.IsPast)
 	if err := f.heritage.CloseTaps(); err != nil {
 		f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")
 	}
-	f.plane.Quiet(false)
+	f.plane.SetBehind(xdp.IsNone)
 }
 
 // tendHeritage lets go of what a former gateway left when all of it was taken over, or
@@ -173,9 +174,10 @@ func (f *fast) closeHeritage() {
 	if f.heritage == nil {
 		return
 	}
-	end := f.heritage.Close
-	if !f.inherits {
-		end = f.heritage.Forget
+	end := f.heritage.Forget
+	if f.inherits {
+		f.endTaps()
+		end = f.heritage.Close
 	}
 	if err := end(); err != nil {
 		f.gw.log.Warn("what a former gateway left stays", "err", err, "mend", "vxgw unload")

@@ -59,44 +59,56 @@ func TestTapGoesByItsNotes(t *testing.T) {
 	behind(data4(twinRA, twinTunnel, 101), acc1, bpf.Up)
 }
 
-// While a former gateway's programs are behind, the sockets take nothing: what this one's
-// do not know goes on to those.
-func TestTapIsQuiet(t *testing.T) {
+// While a former gateway's programs are behind, the sockets take nothing, and what this
+// one's do not know goes on to those; then the sockets take it, and it goes no further.
+func TestTapTakesOver(t *testing.T) {
 	w := newTwinTopology(t, byTCX, twinNet4, "")
-	plane := w.fast.plane
 	for role, c := range map[xdp.Role]struct {
 		index          int
 		known, unknown []byte
+		taken          bpf.Action // what becomes at TCX of what a socket has
 	}{
-		xdp.Access:        {w.links[w.port("acc1")], data4(twinRA, twinH1, 100), data4(twinNobody, twinH1, 100)},
-		xdp.FacesUnderlay: {w.under, w.fromVTEP(outer{from: twinNet4.a}, 1000, data4(twinH1, twinRA, 100)), w.fromVTEP(outer{from: twinNet4.a}, 1000, data4(twinNobody, twinRA, 100))},
+		xdp.Access: {w.links[w.port("acc1")], data4(twinRA, twinH1, 100), data4(twinNobody, twinH1, 100), bpf.Up},
+		xdp.FacesUnderlay: {
+			w.under, w.fromVTEP(outer{from: twinNet4.a}, 1000, data4(twinH1, twinRA, 100)), w.fromVTEP(outer{from: twinNet4.a}, 1000, data4(twinNobody, twinRA, 100)),
+			bpf.Dropped, // by the host's stack
+		},
 	} {
 		tap := w.programs[role].(*bpf.TCX)
-		try := func(f []byte, takes bool, want bpf.Action) {
-			t.Helper()
+		behind := func(is xdp.Behind) { must(t, w.inside.do(func() error { w.fast.plane.SetBehind(is); return nil })) }
+		for _, is := range []struct {
+			behind  xdp.Behind
+			takes   bool
+			further bool // to who is behind
+			want    bpf.Action
+		}{
+			{xdp.CarriesOn, false, true, bpf.Up},
+			{xdp.IsPast, true, false, c.taken},
+			{xdp.IsNone, true, role == xdp.Access, c.taken},
+		} {
+			behind(is.behind)
+			w.publish() // it stays as it is
 			must(t, w.inside.do(func() error {
-				taken, err := tap.Filter(f, c.index)
+				for _, f := range [][]byte{c.known, c.unknown} {
+					taken, err := tap.Filter(f, c.index)
+					must(t, err)
+					did, _, err := tap.Behind(f, c.index)
+					must(t, err)
+					takes, want, further := false, bpf.Sent, false
+					if &f[0] == &c.unknown[0] {
+						takes, want, further = is.takes, is.want, is.further
+					}
+					if taken != takes || did != want || tap.Further != further {
+						t.Errorf("%v, %d behind: taken %t, at TCX %v, further %t", role, is.behind, taken, did, tap.Further)
+					}
+				}
+				_, _, err := tap.Behind(c.unknown, c.index)
 				must(t, err)
-				did, _, err := tap.Behind(f, c.index)
-				must(t, err)
-				if taken != takes || did != want {
-					t.Errorf("%v: taken %t, at TCX %v", role, taken, did)
+				if !tap.Further {
+					t.Errorf("%v, %d behind: what no socket has goes no further", role, is.behind)
 				}
 				return nil
 			}))
-		}
-		quiet := func(is bool) { must(t, w.inside.do(func() error { plane.Quiet(is); return nil })) }
-		quiet(true)
-		try(c.known, false, bpf.Sent)
-		try(c.unknown, false, bpf.Up)
-		w.publish()
-		try(c.unknown, false, bpf.Up)
-		quiet(false)
-		try(c.known, false, bpf.Sent)
-		if role == xdp.Access {
-			try(c.unknown, true, bpf.Up)
-		} else {
-			try(c.unknown, true, bpf.Dropped) // for the host's stack
 		}
 	}
 }

@@ -54,7 +54,7 @@ func constants(t *testing.T, file string) map[string]uint64 {
 func TestLayout(t *testing.T) {
 	want := map[string][]uint64{
 		"LINKS": {maxLinks}, "FIRST_VTEP": {firstVTEP, forward.MaxPorts}, "NO_PORT": {noPort, uint64(forward.NoPortID)}, "NO_VRF": {noVRF, uint64(forward.NoVRFID)},
-		"CONTROL_ALL_VNIS": {controlAllVNIs}, "CONTROL_QUIET": {controlQuiet},
+		"CONTROL_ALL_VNIS": {controlAllVNIs}, "CONTROL_QUIET": {controlQuiet}, "CONTROL_LAST": {controlLast},
 		"EVENT_OUT": {eventOut}, "EVENT_UNDERLAY": {eventUnderlay}, "EVENT_ROUTE": {eventRoute}, "EVENT_OVERLAY": {eventOverlay},
 		"LINK_ACCESS": {linkAccess}, "LINK_UNDERLAY": {linkUnderlay},
 		"PORT_LIVE": {portLive}, "PORT_UP": {portUp}, "PORT_SHUT": {portShut}, "PORT_ISOLATED": {portIsolated},

@@ -41,6 +41,7 @@ const (
 
 	controlAllVNIs = 1
 	controlQuiet   = 4
+	controlLast    = 8
 )
 
 // Publish makes v what the programs decide by, all of it in one step: they go by one
@@ -55,7 +56,8 @@ func (p *Plane) Publish(v *View) error {
 	}
 	is := p.inForce.at[0].Half & 1
 	next := 1 - is
-	err := p.setDevs(v)
+	want := p.wantDevs(v)
+	err := p.addDevs(want)
 	p.setOwn(v, true)
 	p.putLinks(v, p.links.half(next))
 	p.putPorts(v, p.ports.half(next))
@@ -68,7 +70,7 @@ func (p *Plane) Publish(v *View) error {
 	atomic.StoreUint32(&p.inForce.at[0].Flags, flags)
 	atomic.StoreUint32(&p.inForce.at[0].Half, next)
 	p.setOwn(v, false)
-	return err
+	return errors.Join(err, p.dropDevs(want))
 }
 
 func (p *Plane) putLinks(v *View, to []fastLink) {
@@ -205,9 +207,8 @@ func (p *Plane) devOf(h *Hop) (dev uint32, ok bool) {
 	return 0, false
 }
 
-// setDevs has frames redirected to the interfaces of v. What is taken away goes at
-// once, in either half: there is nowhere to send it to.
-func (p *Plane) setDevs(v *View) error {
+// wantDevs returns the interfaces that frames are redirected to by v, by their numbers.
+func (p *Plane) wantDevs(v *View) map[uint32]int {
 	want := make(map[uint32]int)
 	for i := range v.Ports[:min(len(v.Ports), p.sizes.Ports)] {
 		if t := &v.Ports[i]; t.Target {
@@ -215,16 +216,30 @@ func (p *Plane) setDevs(v *View) error {
 		}
 	}
 	p.wantUnderlays(v, want)
+	return want
+}
+
+// dropDevs forgets the interfaces that nothing in force leads to any more.
+func (p *Plane) dropDevs(want map[uint32]int) error {
 	var errs []error
 	for dev, index := range p.devs {
 		if want[dev] == index {
 			continue
+		}
+		if len(errs) == 0 { // a program may still be at a frame for one of them
+			errs = append(errs, p.grace.wait())
 		}
 		if err := p.maps[fastMapDevs].Delete(dev); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			errs = append(errs, fmt.Errorf("forget interface %d: %w", index, err))
 		}
 		delete(p.devs, dev)
 	}
+	return errors.Join(errs...)
+}
+
+// addDevs has frames redirected to interfaces.
+func (p *Plane) addDevs(want map[uint32]int) error {
+	var errs []error
 	for dev, index := range want {
 		if p.devs[dev] == index {
 			continue
@@ -258,13 +273,26 @@ func (p *Plane) wantUnderlays(v *View, want map[uint32]int) {
 		}
 	}
 	for index := range used {
-		for dev := first; dev < first+maxUnderlays; dev++ {
-			if want[dev] == 0 {
-				want[dev] = index
-				break
-			}
+		if dev, ok := p.freeDev(want); ok {
+			want[dev] = index
 		}
 	}
+}
+
+// freeDev returns a number for an interface of the underlay: one that is not in force, if
+// there is any.
+func (p *Plane) freeDev(want map[uint32]int) (dev uint32, ok bool) {
+	first := uint32(p.sizes.Ports)
+	for n := first; n < first+maxUnderlays; n++ {
+		if want[n] != 0 {
+			continue
+		}
+		if p.devs[n] == 0 {
+			return n, true
+		}
+		dev, ok = n, true
+	}
+	return dev, ok
 }
 
 // putHead writes the headers of what goes to a VTEP: all of them but lengths, checksums,

@@ -103,10 +103,11 @@ func TestStationsAgainstAMap(t *testing.T) {
 				copy(was, table.state)
 				placed := maps.Clone(want)
 				for k, is := range want {
-					got := stationIs{table.waiting[k].hop, table.waiting[k].seen}
+					w, waits := table.waiting[k]
+					got := stationIs{w.hop, w.seen}
 					if i, there := table.find(k); there {
 						got = stationIs{table.slots[i].hop.Load(), table.slots[i].seen.Load()}
-					} else if delete(placed, k); table.waiting[k] == (waiting{}) {
+					} else if delete(placed, k); !waits {
 						unplaced++ // it has given up
 						delete(want, k)
 						continue

@@ -107,17 +107,28 @@ func (p *Plane) Leave() {
 	p.leaves = true
 }
 
-// Quiet has the filters of Taps take nothing, and decide nothing, or ends that: while
-// the programs of a former gateway are at TCX behind those of this one, what those do
-// not know these do, and no socket may have it too.
-func (p *Plane) Quiet(is bool) {
+// Behind is what is at TCX behind the programs of Taps.
+type Behind uint32
+
+// What may be behind. A frame is one program's or one socket's in each of these states,
+// and while one follows the other, which they do in this order.
+const (
+	// CarriesOn: a former gateway's programs, and they carry what those of this one do not
+	// know. The filters take nothing, and decide nothing.
+	CarriesOn Behind = controlQuiet
+
+	// IsPast: those are there, but see nothing that a filter has seen.
+	IsPast Behind = controlLast
+
+	// IsNone: there are none.
+	IsNone Behind = 0
+)
+
+// SetBehind has the programs go by what is behind them.
+func (p *Plane) SetBehind(b Behind) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	flags := p.inForce.at[0].Flags &^ controlQuiet
-	if is {
-		flags |= controlQuiet
-	}
-	atomic.StoreUint32(&p.inForce.at[0].Flags, flags)
+	atomic.StoreUint32(&p.inForce.at[0].Flags, p.inForce.at[0].Flags&^(controlQuiet|controlLast)|uint32(b))
 }
 
 // Tapped reports whether there is a Tap at an interface.

@@ -39,6 +39,7 @@ func (redirect) Start(_ context.Context, s site) (running, error) {
 
 type crossing struct{ *load.Crossing }
 
+// MACs is as many as anybody could want: there is nothing to learn.
 func (crossing) MACs(context.Context) (int, error) { return math.MaxInt, nil }
 func (crossing) Processes() []int                  { return nil }
 func (c crossing) Stop() error                     { return c.Close() }

@@ -84,6 +84,7 @@ func (x *XDP) Run(frame []byte, ifindex int) (Action, []byte, error) {
 // Results of programs at TCX (linux/bpf.h).
 const (
 	tcxNext     = -1
+	tcxPass     = 0
 	tcxDrop     = 2
 	tcxRedirect = 7
 )
@@ -101,6 +102,8 @@ type skbContext struct {
 type TCX struct {
 	filter *ebpf.Program // nil: no socket sees the frames
 	prog   *ebpf.Program
+
+	Further bool // the last frame goes on to who is behind
 }
 
 // LoadTCX loads the programs for a role, as they are for frames that fit a ring. alone:
@@ -114,7 +117,7 @@ func LoadTCX(t testing.TB, p *xdp.Plane, r xdp.Role, alone bool) *TCX {
 	if alone {
 		filter = nil
 	}
-	return &TCX{filter, prog}
+	return &TCX{filter: filter, prog: prog}
 }
 
 // Run is as XDP.Run.
@@ -138,8 +141,9 @@ func (x *TCX) Behind(frame []byte, ifindex int) (Action, []byte, error) {
 	if err != nil {
 		return Up, nil, fmt.Errorf("run TCX on %d bytes: %w", len(frame), err)
 	}
+	x.Further = int32(result) == tcxNext
 	switch int32(result) {
-	case tcxNext:
+	case tcxNext, tcxPass:
 		return Up, o.DataOut, nil
 	case tcxDrop:
 		return Dropped, nil, nil

@@ -178,6 +178,15 @@ func outlive(t *testing.T, mode string, signal syscall.Signal) {
 	if at := atTCX(t, b.ns, "acc1"); at != 1 {
 		t.Errorf("%d programs at TCX of acc1", at)
 	}
+	b.learnsMore()
+}
+
+// learnsMore holds that the workers get what the programs do not know, at either side.
+func (b *bed) learnsMore() {
+	b.t.Helper()
+	b.fromHost("h1", packet.Numbered(frame.Broadcast, h2MAC, 1))
+	b.fromPeer(outerFrom(vtepA, packet.Numbered(frame.Broadcast, rb1MAC, 2)))
+	eventually(b.t, "others are learned", func() bool { return len(rows[api.MACRow](b.gateway, "macs")) == 4 })
 }
 
 // keepFromXDP has somebody else's XDP program at the gateway's interfaces, which does

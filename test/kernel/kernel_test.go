@@ -229,6 +229,10 @@ func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire, mode 
 	m.Await(`is taken over`)
 	m.Await(`(?s)is taken over.*msg=ready`)
 	carry(t, access, underlay, 3000)
+	there, back = numbered(remoteMAC, frame.MAC{2, 0, 0, 0, 1, 3}, 1), numbered(hostMAC, frame.MAC{2, 0, 0, 0, 1, 4}, 2)
+	if !tunnel.Exchange(access, underlay, there, tunnel.Out(there), time.Minute) || !tunnel.Exchange(underlay, access, tunnel.In(back), back, time.Minute) {
+		t.Error("frames of new stations do not pass")
+	}
 }
 
 // numbered returns a frame with a number in it that no card has to pad.

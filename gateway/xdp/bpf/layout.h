@@ -23,6 +23,7 @@ struct control {
 
 #define CONTROL_ALL_VNIS 1 /* << half: a VNI that is not in vnis is none of the gateway's */
 #define CONTROL_QUIET 4    /* no filter takes anything: a former gateway's programs do it still */
+#define CONTROL_LAST 8     /* what a filter has seen no program behind sees: those are still there */
 
 /* An interface that frames come in by. */
 struct link {

@@ -369,7 +369,14 @@ SEC("socket") int underlay_filter(struct __sk_buff *skb)
 }
 
 #define TCX_NEXT -1
+#define TCX_PASS 0
 #define TCX_DROP 2
+
+/* onwards is what becomes of a frame that goes up. */
+INLINE int onwards(const struct control *ctl, int by_filter)
+{
+	return by_filter && ctl->flags & CONTROL_LAST ? TCX_PASS : TCX_NEXT;
+}
 
 /* came_in tells of a frame that has come in. skip is bytes in front of it. */
 INLINE void came_in(struct __sk_buff *skb, const struct note *n, __u32 flags, __u32 skip)
@@ -464,13 +471,15 @@ SEC("tcx/ingress") int port_tcx(struct __sk_buff *skb)
 	struct verdicts *c = bpf_map_lookup_elem(&verdict_counts, &cpu);
 	const struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
 	struct note *n = note();
+	int by_filter;
 
 	if (!n || !c || !ctl)
 		return TCX_NEXT;
-	if (!read_note(n, skb))
+	by_filter = read_note(n, skb);
+	if (!by_filter)
 		decide_access(skb, n, ctl);
 	if (n->kind == UP)
-		return TCX_NEXT;
+		return onwards(ctl, by_filter);
 	if (n->kind == TO_VTEP && !encap_skb(skb, n))
 		return again(skb);
 	came_in(skb, n, 0, n->kind == TO_VTEP ? OUTER_LEN : 0);
@@ -490,13 +499,15 @@ SEC("tcx/ingress") int underlay_tcx(struct __sk_buff *skb)
 	struct verdicts *c = bpf_map_lookup_elem(&verdict_counts, &cpu);
 	const struct control *ctl = bpf_map_lookup_elem(&in_force, &zero);
 	struct note *n = note();
+	int by_filter;
 
 	if (!n || !c || !ctl)
 		return TCX_NEXT;
-	if (!read_note(n, skb))
+	by_filter = read_note(n, skb);
+	if (!by_filter)
 		decide_underlay(skb, n, ctl);
 	if (n->kind == UP)
-		return TCX_NEXT;
+		return onwards(ctl, by_filter);
 	if (n->kind == TAKEN)
 		return TCX_DROP;
 	came_in(skb, n, EVENT_UNDERLAY | EVENT_OVERLAY, 0);
