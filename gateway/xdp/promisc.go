@@ -9,8 +9,9 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"vxgw/l3/underlay/path"
 )
 
 // A network card hands on what is for others only while it is told to. An access port's
@@ -33,9 +34,11 @@ func (p *Plane) Promiscuous(want map[int]bool, keep bool) error {
 	for index := range want {
 		if _, known := p.promisc[index]; !known {
 			mine, err := p.setPromiscuous(index)
-			errs = append(errs, err)
-			if err == nil {
+			switch {
+			case err == nil:
 				p.promisc[index] = mine
+			case !errors.Is(err, unix.ENODEV): // it goes just now
+				errs = append(errs, err)
 			}
 		}
 	}
@@ -53,18 +56,14 @@ func (p *Plane) Promiscuous(want map[int]bool, keep bool) error {
 
 // setPromiscuous reports whether it was this gateway that told an interface.
 func (p *Plane) setPromiscuous(index int) (mine bool, err error) {
-	l, err := netlink.LinkByIndex(index)
-	if err != nil {
-		return false, promiscError(index, err)
-	}
-	if l.Attrs().RawFlags&unix.IFF_PROMISC != 0 {
-		return false, nil
+	if is, err := path.IsPromiscuous(index); is || err != nil {
+		return false, err
 	}
 	if err := pinMark(promiscPath(p.pinDir, index)); err != nil {
-		return false, promiscError(index, err)
+		return false, err
 	}
-	if err := netlink.SetPromiscOn(l); err != nil {
-		return false, errors.Join(promiscError(index, err), os.Remove(promiscPath(p.pinDir, index)))
+	if err := path.SetPromiscuous(index, true); err != nil {
+		return false, errors.Join(err, os.Remove(promiscPath(p.pinDir, index)))
 	}
 	return true, nil
 }
@@ -73,7 +72,7 @@ func (p *Plane) setPromiscuous(index int) (mine bool, err error) {
 func pinMark(file string) error {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "vxgw_mark", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {
-		return err
+		return fmt.Errorf("note that an interface is promiscuous: %w", err)
 	}
 	return errors.Join(m.Pin(file), m.Close())
 }
@@ -91,21 +90,11 @@ func (p *Plane) adoptPromiscuous() error {
 
 // endPromiscuous tells an interface the contrary, if it is still there.
 func endPromiscuous(dir string, index int) error {
-	l, err := netlink.LinkByIndex(index)
-	if err == nil {
-		err = netlink.SetPromiscOff(l)
-	}
-	if missing := (netlink.LinkNotFoundError{}); errors.As(err, &missing) || errors.Is(err, unix.ENODEV) {
+	err := path.SetPromiscuous(index, false)
+	if errors.Is(err, unix.ENODEV) {
 		err = nil
 	}
-	return errors.Join(promiscError(index, err), removePin(promiscPath(dir, index)))
-}
-
-func promiscError(index int, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("promiscuous mode of interface %d: %w", index, err)
+	return errors.Join(err, removePin(promiscPath(dir, index)))
 }
 
 func promiscPath(dir string, index int) string {
