@@ -38,6 +38,7 @@ type fast struct {
 
 	mu        sync.Mutex        // guards everything below
 	links     map[int]*fastLink // by index: where programs are, or were to be
+	with      map[int]*fastLink // those of links that have a program for XDP
 	told      map[int]bool      // the interfaces that the programs redirect to
 	published *forward.Snapshot // the last one that the programs were given
 	full      bool              // it was told of that the tables are full
@@ -64,7 +65,7 @@ const (
 
 // newFast makes the tables of the fast path, if there is to be one.
 func newFast(g *Gateway, cfg *config.Config) *fast {
-	f := &fast{gw: g, links: make(map[int]*fastLink), kick: make(chan struct{}, 1)}
+	f := &fast{gw: g, links: make(map[int]*fastLink), with: make(map[int]*fastLink), kick: make(chan struct{}, 1)}
 	switch {
 	case cfg.Datapath.Mode == config.ModeRaw:
 		f.why = "[datapath] mode is raw"

@@ -26,6 +26,7 @@ func (f *fast) attach(l *fastLink, v xdp.Variant, frags bool, now time.Time) boo
 		return false
 	}
 	l.at, l.frags, l.why, l.refused = at, frags, "", ""
+	f.with[l.link.Index] = l
 	l.trial.begin(f.plane.Load(l.link.Index), now)
 	f.gw.log.Debug("XDP attached", "interface", l.link.Name)
 	f.adviseRSS(l)
@@ -83,6 +84,7 @@ func (f *fast) detach(index int) {
 		f.gw.log.Debug("taking XDP away", "interface", l.link.Name, "err", err)
 	}
 	l.at = nil
+	delete(f.with, index)
 	l.trial.begin(f.plane.Load(l.link.Index), time.Now())
 	f.gw.log.Debug("XDP taken away", "interface", l.link.Name)
 }

@@ -118,7 +118,7 @@ func (f *fast) look() {
 	}
 	f.tendHeritage(now)
 	if changes > 0 {
-		f.active.Store(f.attached() > 0 || f.plane.AnyTapped())
+		f.active.Store(len(f.with) > 0 || f.plane.AnyTapped())
 		f.news()
 		xdp.Forget()
 	}
@@ -141,16 +141,6 @@ func (f *fast) settle(index int, l *fastLink, busy bool, now time.Time) bool {
 		l.why = why
 	}
 	return false
-}
-
-// attached returns how many programs there are. It needs mu.
-func (f *fast) attached() (n int) {
-	for _, l := range f.links {
-		if l.at != nil {
-			n++
-		}
-	}
-	return n
 }
 
 // carries returns at how many interfaces there are programs, for XDP or at TCX. It needs

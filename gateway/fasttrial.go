@@ -60,11 +60,10 @@ func (t *trial) next(is xdp.Load, now time.Time) (came xdp.Load) {
 // isBusy reports whether much has come in since the last look, by any interface.
 func (f *fast) isBusy(now time.Time) bool {
 	n := f.plane.Load(0).Buffers + f.read.Load()
-	for _, l := range f.links {
-		if l.at == nil || !f.adapts(l) {
-			continue
+	for index, l := range f.with {
+		if f.adapts(l) {
+			n += f.plane.Load(index).XDP
 		}
-		n += f.plane.Load(l.link.Index).XDP
 	}
 	was, at := f.seen, f.seenAt
 	f.seen, f.seenAt = n, now

@@ -151,10 +151,14 @@ func TestFastNextHopChangesItsMAC(t *testing.T) {
 			stop()
 			must(t, at.WaitMatch(f.sent, isTo(ra1MAC), patience))
 			eventually(t, "the programs know", func() bool {
-				b.pause(func() { f.send(1) })
-				must(t, at.WaitMatch(f.sent, isTo(ra1MAC), patience))
+				known := false
+				b.pause(func() {
+					f.send(1)
+					known = at.WaitMatch(f.sent, isTo(ra1MAC), 100*time.Millisecond) == nil
+				})
+				must(t, at.WaitMatch(f.sent, isTo(ra1MAC), patience)) // by a worker
 				all := at.Frames()
-				return isNew(all[len(all)-1])
+				return known && isNew(all[len(all)-1])
 			})
 			first := f.sent
 			b.pause(func() {

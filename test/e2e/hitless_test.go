@@ -172,6 +172,7 @@ func outlive(t *testing.T, mode string, signal syscall.Signal) {
 		t.Errorf("%d of %d frames encapsulated, %d of %d decapsulated", e, n[0], d, n[1])
 	}
 	eventually(t, "the log says that the fast path is taken over", func() bool { return strings.Contains(b.log.String(), "taken over") })
+	b.isReady()
 	if is := b.mode("acc1"); is != mode {
 		t.Errorf("taken over in mode %s, want %s", is, mode)
 	}

@@ -175,7 +175,7 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	end()
 	sentOut, sentIn := <-out, <-in
 	eventually(t, fmt.Sprintf("%d and %d frames are there", sentOut, sentIn), func() bool { return encap() >= sentOut && decap() >= sentIn })
-	if sentOut < 2000 || encap() != sentOut || decap() != sentIn {
+	if sentOut < 1000 || encap() != sentOut || decap() != sentIn {
 		t.Errorf("%d of %d frames encapsulated, %d of %d decapsulated", encap(), sentOut, decap(), sentIn)
 	}
 
