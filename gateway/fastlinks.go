@@ -52,6 +52,7 @@ func (f *fast) want(wants []fastWant) {
 		if w, still := is[index]; !still || w.role != l.role || w.port != l.port {
 			f.detach(index)
 			delete(f.links, index)
+			f.news()
 		}
 	}
 	for index, w := range is {
@@ -59,6 +60,7 @@ func (f *fast) want(wants []fastWant) {
 		if !known {
 			l = &fastLink{why: littleComes}
 			f.links[index] = l
+			f.news()
 		}
 		l.fastWant = w
 	}

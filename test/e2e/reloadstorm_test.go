@@ -34,7 +34,7 @@ func (b *bed) holding(pins pinning) holding {
 	for name, c := range map[string]string{
 		"memberships": "ip maddr show dev und0",
 		"addresses":   "ip -o address show",
-		"pins":        "find /sys/fs/bpf | sort",
+		"pins":        "find /sys/fs/bpf | sed -E 's/(tap-.*)-[0-9]+$/\\1/' | sort", // whenever a port was opened
 		"interfaces":  "ip -o link show | cut -d : -f 2",
 		"programs":    "ip -o link show | grep -c xdp",
 	} {
@@ -93,6 +93,12 @@ func TestReloadStorm(t *testing.T) {
 	must(t, err)
 	settle()
 	before := b.holding(pins)
+	eventually(t, "nothing more of the first reloads goes on", func() bool {
+		was := before
+		time.Sleep(500 * time.Millisecond)
+		before = b.holding(pins)
+		return cmp.Diff(was.named, before.named) == "" && was.files == before.files && was.goroutines == before.goroutines
+	})
 
 	var storm sync.WaitGroup
 	for c := range clients {
@@ -130,7 +136,7 @@ func TestReloadStorm(t *testing.T) {
 	storm.Wait()
 	settle()
 	var more string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) { // to look is a connection
 		if more = b.holding(pins).exceeds(before); more == "" {
 			break
 		}
