@@ -145,11 +145,14 @@ func (f *fast) settle(index int, l *fastLink, busy bool, now time.Time) bool {
 	return false
 }
 
-// carries returns at how many interfaces there are programs, for XDP or at TCX. It needs
-// mu.
+// isCarried reports whether there is a program at an interface, for XDP or at TCX. It
+// needs mu.
+func (f *fast) isCarried(index int) bool { return f.with[index] != nil || f.plane.Tapped(index) }
+
+// carries returns at how many interfaces there are programs. It needs mu.
 func (f *fast) carries() (n int) {
-	for index, l := range f.links {
-		if l.at != nil || f.plane.Tapped(index) {
+	for index := range f.links {
+		if f.isCarried(index) {
 			n++
 		}
 	}

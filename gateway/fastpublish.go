@@ -60,7 +60,7 @@ func (f *fast) publish() {
 func (f *fast) promiscuous() {
 	want := make(map[int]bool)
 	for index, l := range f.links {
-		if l.role == xdp.Access && (l.at != nil || f.plane.Tapped(index)) {
+		if l.role == xdp.Access && f.isCarried(index) {
 			want[index] = true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
@@ -221,14 +222,13 @@ func (p *Plane) wantDevs(v *View) map[uint32]int {
 
 // dropDevs forgets the interfaces that nothing in force leads to any more.
 func (p *Plane) dropDevs(want map[uint32]int) error {
-	var errs []error
-	for dev, index := range p.devs {
-		if want[dev] == index {
-			continue
-		}
-		if len(errs) == 0 { // a program may still be at a frame for one of them
-			errs = append(errs, p.grace.wait())
-		}
+	gone := maps.Clone(p.devs)
+	maps.DeleteFunc(gone, func(dev uint32, index int) bool { return want[dev] == index })
+	if len(gone) == 0 {
+		return nil
+	}
+	errs := []error{p.grace.wait()} // a program may still be at a frame for one of them
+	for dev, index := range gone {
 		if err := p.maps[fastMapDevs].Delete(dev); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			errs = append(errs, fmt.Errorf("forget interface %d: %w", index, err))
 		}

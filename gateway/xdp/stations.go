@@ -130,18 +130,10 @@ func (t *stations) find(key uint64) (slot uint32, ok bool) {
 // place returns a free slot for a key.
 func (t *stations) place(key uint64) (slot uint32, ok bool) {
 	for _, b := range t.buckets(key) {
-		if i, ok := t.freeIn(b); ok {
-			return i, true
-		}
-	}
-	return 0, false
-}
-
-// freeIn returns a free slot of a bucket.
-func (t *stations) freeIn(bucket uint32) (slot uint32, ok bool) {
-	for i := bucket; i < bucket+ways; i++ {
-		if t.state[i] == slotFree {
-			return i, true
+		for i := b; i < b+ways; i++ {
+			if t.state[i] == slotFree {
+				return i, true
+			}
 		}
 	}
 	return 0, false
@@ -160,15 +152,15 @@ func (t *stations) put(key uint64, hop, seen uint32) {
 		}
 		delete(t.waiting, key)
 	}
-	t.set(i, key, hop, seen, known)
+	t.set(i, key, hop, seen)
 }
 
-// set makes a slot a station's, or another hop its; known: it is that station's.
-func (t *stations) set(i uint32, key uint64, hop, seen uint32, known bool) {
+// set makes a free slot a station's, or another hop that of the station that has it.
+func (t *stations) set(i uint32, key uint64, hop, seen uint32) {
 	s := &t.slots[i]
 	s.seen.Store(seen)
 	s.hop.Store(hop)
-	if !known {
+	if t.state[i] == slotFree {
 		t.state[i] = slotLive
 		t.live++
 		t.perPage[i/pageSlots]++
@@ -217,7 +209,7 @@ func (t *stations) makeRoom(key uint64, depth int, now uint32) bool {
 // neither hands the frame up.
 func (t *stations) move(from, to, now uint32) {
 	s := &t.slots[from]
-	t.set(to, s.key.Load(), s.hop.Load(), s.seen.Load(), false)
+	t.set(to, s.key.Load(), s.hop.Load(), s.seen.Load())
 	t.clear(from, now)
 }
 
@@ -269,7 +261,7 @@ func (t *stations) placeWaiting(now uint32) {
 			return
 		}
 		if i, ok := t.place(key); ok {
-			t.set(i, key, w.hop, w.seen, false)
+			t.set(i, key, w.hop, w.seen)
 			delete(t.waiting, key)
 			continue
 		}

@@ -141,7 +141,8 @@ func outlive(t *testing.T, mode string, signal syscall.Signal) {
 	b := newBed(t, 1, 1700)
 	must(t, b.hosts.Offloads("h1", true, "gro"))
 	if mode == "tcx" {
-		b.keepFromXDP("acc1", "und0")
+		attachCounter(t, b.ns, "acc1") // another program is there, and stays
+		attachCounter(t, b.ns, "und0")
 	}
 	pins := newPinning(t)
 	file := writeConfig(t, b.config(settings{more: "[datapath]\nmode = \"xdp\"\n"}), `http = ""`)
@@ -188,22 +189,6 @@ func (b *bed) learnsMore() {
 	b.fromHost("h1", packet.Numbered(frame.Broadcast, h2MAC, 1))
 	b.fromPeer(outerFrom(vtepA, packet.Numbered(frame.Broadcast, rb1MAC, 2)))
 	eventually(b.t, "others are learned", func() bool { return len(rows[api.MACRow](b.gateway, "macs")) == 4 })
-}
-
-// keepFromXDP has somebody else's XDP program at the gateway's interfaces, which does
-// nothing.
-func (b *bed) keepFromXDP(devs ...string) {
-	b.t.Helper()
-	for _, dev := range devs {
-		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "somebody", Type: ebpf.XDP, License: "MIT", Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R0, 2), // XDP_PASS
-			asm.Return(),
-		}})
-		must(b.t, err)
-		m, err := ebpf.NewMap(&ebpf.MapSpec{Name: "none", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
-		must(b.t, err)
-		attachXDP(b.t, b.ns, dev, prog, m)
-	}
 }
 
 // atTCX returns how many programs there are at TCX ingress of an interface.

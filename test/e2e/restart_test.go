@@ -27,8 +27,7 @@ func TestMACsOutliveTheGateway(t *testing.T) {
 				fast := tc.kept > 0
 				eventually(t, "frames are carried as they are to be", func() bool { return b.mode("acc1") == tc.is })
 				b.end(how.signal)
-				b.gateway = pins.start(t, b.ns, file)
-				eventually(t, "it is ready", func() bool { return strings.Contains(b.log.String(), "msg=ready") })
+				b.gateway = pins.start(t, b.ns, file).isReady()
 				if n := len(rows[api.MACRow](b.gateway, "macs")); n != tc.kept {
 					t.Errorf("%d MACs are known, want %d", n, tc.kept)
 				}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"vxgw/l2/frame"
 	"vxgw/test/packet"
 	"vxgw/test/qemu"
 )
@@ -23,17 +21,6 @@ import (
 // configAt is where the image's partition for the operator begins, in bytes, as
 // packaging/image/disk has it.
 const configAt = 34 << 20
-
-var (
-	hostMAC   = frame.MAC{2, 0, 0, 0, 1, 1} // at the access port
-	remoteMAC = frame.MAC{2, 0, 0, 0, 1, 2} // behind the other VTEP
-
-	tunnel = qemu.Tunnel{
-		VNI: 10010,
-		MAC: frame.MAC{0x52, 0x54, 0, 0, 0, 2}, Addr: netip.MustParseAddr("192.0.2.1"),
-		Peer: frame.MAC{2, 0, 0, 0, 2, 2}, Other: netip.MustParseAddr("192.0.2.2"),
-	}
-)
 
 // TestImage starts an appliance twice. VXGW_TEST_IMAGE is an image to test, or "build".
 // It takes minutes, and so `make test-image` runs it and `make test` does not.
@@ -225,11 +212,11 @@ func (m *machine) ssh(port int, command string) string {
 // byte for byte, and one from there at the access port.
 func carries(t *testing.T, access, underlay *qemu.Wire) {
 	t.Helper()
-	inner, back := packet.Numbered(remoteMAC, hostMAC, 1), packet.Numbered(hostMAC, remoteMAC, 2)
-	if !tunnel.Exchange(access, underlay, inner, tunnel.Out(inner), qemu.Limit) {
-		t.Fatalf("no such packet at the underlay:\n%x", tunnel.Out(inner))
+	inner, back := packet.Numbered(qemu.RemoteMAC, qemu.HostMAC, 1), packet.Numbered(qemu.HostMAC, qemu.RemoteMAC, 2)
+	if !qemu.Site.Exchange(access, underlay, inner, qemu.Site.Out(inner), qemu.Limit) {
+		t.Fatalf("no such packet at the underlay:\n%x", qemu.Site.Out(inner))
 	}
-	if !tunnel.Exchange(underlay, access, tunnel.In(back), back, qemu.Limit) {
+	if !qemu.Site.Exchange(underlay, access, qemu.Site.In(back), back, qemu.Limit) {
 		t.Fatalf("no such frame at the access port:\n%x", back)
 	}
 }

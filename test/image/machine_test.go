@@ -26,7 +26,7 @@ func start(t *testing.T, dir, disk string, sshPort int, more ...string) (m *mach
 	t.Helper()
 	m = &machine{Machine: qemu.New(t, dir), t: t, dir: dir}
 	m.control = m.Listen("qmp")
-	access, underlay = m.Wire("access", "virtio-net-pci", "52:54:00:00:00:01", 2), m.Wire("underlay", "virtio-net-pci", tunnel.MAC.String(), 3)
+	access, underlay = m.Wire("access", "virtio-net-pci", "52:54:00:00:00:01", 2), m.Wire("underlay", "virtio-net-pci", qemu.Site.MAC.String(), 3)
 	m.Start(append([]string{
 		"-m", "1024", "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng,addr=6",
 		"-chardev", "socket,id=qmp,path=" + filepath.Join(dir, "qmp"), "-mon", "chardev=qmp,mode=control",

@@ -95,7 +95,7 @@ func boot(t *testing.T, dir, card string, programs map[string][]byte) (m *qemu.M
 		t.Fatal(err)
 	}
 	m = qemu.New(t, at)
-	access, underlay = m.Wire("access", card, "52:54:00:00:00:01", 2), m.Wire("underlay", card, tunnel.MAC.String(), 3)
+	access, underlay = m.Wire("access", card, "52:54:00:00:00:01", 2), m.Wire("underlay", card, qemu.Site.MAC.String(), 3)
 	m.Start("-m", "4096", "-no-reboot", "-kernel", only(t, dir, "boot/vmlinuz-*"), "-initrd", memory, "-append", "console=ttyS0 panic=-1 loglevel=3")
 	t.Log(m.Await(`Linux \S+ is there`))
 	return m, access, underlay
@@ -193,16 +193,6 @@ interface = "eth0"
 vlan = 10
 `
 
-var (
-	hostMAC   = frame.MAC{2, 0, 0, 0, 1, 1} // at the access port
-	remoteMAC = frame.MAC{2, 0, 0, 0, 1, 2} // behind the other VTEP
-	tunnel    = qemu.Tunnel{
-		VNI: 10010,
-		MAC: frame.MAC{0x52, 0x54, 0, 0, 0, 2}, Addr: netip.MustParseAddr("192.0.2.1"),
-		Peer: frame.MAC{2, 0, 0, 0, 2, 2}, Other: netip.MustParseAddr("192.0.2.2"),
-	}
-)
-
 // isGateway holds that the kernel takes the programs in a mode and that they carry frames,
 // without the gateway's process too, and none twice.
 func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire, mode string) {
@@ -210,8 +200,8 @@ func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire, mode 
 	m.Say("up eth1 192.0.2.1/24")
 	m.Say("start /vxgw run -c /vxgw.toml")
 	m.Await(`msg=ready`)
-	there, back := numbered(remoteMAC, hostMAC, 1), numbered(hostMAC, remoteMAC, 2)
-	if !tunnel.Exchange(access, underlay, there, tunnel.Out(there), time.Minute) || !tunnel.Exchange(underlay, access, tunnel.In(back), back, time.Minute) {
+	there, back := numbered(qemu.RemoteMAC, qemu.HostMAC, 1), numbered(qemu.HostMAC, qemu.RemoteMAC, 2)
+	if !qemu.Site.Exchange(access, underlay, there, qemu.Site.Out(there), time.Minute) || !qemu.Site.Exchange(underlay, access, qemu.Site.In(back), back, time.Minute) {
 		t.Fatal("frames do not pass at all")
 	}
 	m.Say("run /vxgw show datapath")
@@ -219,7 +209,7 @@ func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire, mode 
 		m.Await(dev + ` +` + mode + ` +yes`)
 	}
 	m.Say("run /vxgw show macs")
-	m.Await(hostMAC.String())
+	m.Await(qemu.HostMAC.String())
 	time.Sleep(time.Second) // what is listed the programs know a moment later
 	carry(t, access, underlay, 1000)
 	m.Say("kill")
@@ -229,8 +219,8 @@ func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire, mode 
 	m.Await(`is taken over`)
 	m.Await(`(?s)is taken over.*msg=ready`)
 	carry(t, access, underlay, 3000)
-	there, back = numbered(remoteMAC, frame.MAC{2, 0, 0, 0, 1, 3}, 1), numbered(hostMAC, frame.MAC{2, 0, 0, 0, 1, 4}, 2)
-	if !tunnel.Exchange(access, underlay, there, tunnel.Out(there), time.Minute) || !tunnel.Exchange(underlay, access, tunnel.In(back), back, time.Minute) {
+	there, back = numbered(qemu.RemoteMAC, frame.MAC{2, 0, 0, 0, 1, 3}, 1), numbered(qemu.HostMAC, frame.MAC{2, 0, 0, 0, 1, 4}, 2)
+	if !qemu.Site.Exchange(access, underlay, there, qemu.Site.Out(there), time.Minute) || !qemu.Site.Exchange(underlay, access, qemu.Site.In(back), back, time.Minute) {
 		t.Error("frames of new stations do not pass")
 	}
 }
@@ -247,17 +237,17 @@ func carry(t *testing.T, access, underlay *qemu.Wire, from int) {
 	t.Helper()
 	var there, back [][]byte
 	for i := range 100 {
-		there, back = append(there, numbered(remoteMAC, hostMAC, from+i)), append(back, numbered(hostMAC, remoteMAC, from+i))
+		there, back = append(there, numbered(qemu.RemoteMAC, qemu.HostMAC, from+i)), append(back, numbered(qemu.HostMAC, qemu.RemoteMAC, from+i))
 	}
 	out := func(frames [][]byte) (all [][]byte) {
 		for _, f := range frames {
-			all = append(all, tunnel.Out(f))
+			all = append(all, qemu.Site.Out(f))
 		}
 		return all
 	}
 	in := make([][]byte, len(back))
 	for i, f := range back {
-		in[i] = tunnel.In(f)
+		in[i] = qemu.Site.In(f)
 	}
 	for _, way := range []struct {
 		name       string

@@ -55,6 +55,18 @@ type Tunnel struct {
 	Addr, Other netip.Addr
 }
 
+// The stations of Site, and Site itself: a machine whose second card is the underlay.
+var (
+	HostMAC   = frame.MAC{2, 0, 0, 0, 1, 1} // at the access port
+	RemoteMAC = frame.MAC{2, 0, 0, 0, 1, 2} // behind the other VTEP
+
+	Site = Tunnel{
+		VNI: 10010,
+		MAC: frame.MAC{0x52, 0x54, 0, 0, 0, 2}, Addr: netip.MustParseAddr("192.0.2.1"),
+		Peer: frame.MAC{2, 0, 0, 0, 2, 2}, Other: netip.MustParseAddr("192.0.2.2"),
+	}
+)
+
 // Out returns a frame as the machine is to send it to the other VTEP: no UDP checksum.
 func (t *Tunnel) Out(inner []byte) []byte {
 	return encapsulated(t.VNI, inner, t.MAC, t.Peer, t.Addr, t.Other)
