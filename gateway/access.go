@@ -9,6 +9,7 @@ import (
 	"vxgw/gateway/capture"
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
+	"vxgw/gateway/tables"
 	"vxgw/l2/frame"
 	"vxgw/l2/neigh"
 	"vxgw/l2/port"
@@ -34,6 +35,7 @@ type accessWorker struct {
 	tally   batchTally
 	tx      *transmit
 	warmer  warmer
+	reader  *tables.Reader
 	beat    heartbeat
 	alerts  alerts
 
@@ -44,7 +46,7 @@ type accessWorker struct {
 
 func newAccessWorker(gw *Gateway, id forward.PortID, lane int, dev port.Port, rx port.Reader, heard *atomic.Bool) *accessWorker {
 	w := &accessWorker{gw: gw, id: id, dev: dev, rx: rx, heard: heard, bufs: frame.NewBuffers(port.BatchSize, frame.MaxLen)}
-	w.witness = gw.captures.Witness()
+	w.witness, w.reader = gw.captures.Witness(), gw.tables.NewReader()
 	w.tally = batchTally{direction: forward.Access, witness: w.witness}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.carrier = carrier{encapsulation: &gw.encapsulation, tally: &w.tally, tx: w.tx, police: police{clock: gw.nanos}}
@@ -56,6 +58,7 @@ func newAccessWorker(gw *Gateway, id forward.PortID, lane int, dev port.Port, rx
 // only waited for: the same socket carries on when it is up again.
 func (w *accessWorker) run() {
 	defer w.gw.captures.Dismiss(w.witness)
+	defer w.reader.Close()
 	for {
 		n, err := w.rx.ReadBatch(w.bufs)
 		w.beat.tick()
@@ -78,7 +81,8 @@ func (w *accessWorker) run() {
 
 func (w *accessWorker) batch(bufs []frame.Buffer) {
 	w.routing.gen = w.gw.fast.generation()
-	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
+	w.snap, w.now = w.reader.Enter(), w.gw.edges.Clock()
+	defer w.reader.Leave()
 	w.tx.snap, w.routing.now = w.snap, w.now
 	w.warmer.access(w.snap, w.id, bufs)
 	w.witness.Begin(w.now)
@@ -90,10 +94,10 @@ func (w *accessWorker) batch(bufs []frame.Buffer) {
 		w.frame(&bufs[i])
 	}
 	w.witness.End()
+	rx.Rx(w.snap.Ports[w.id].Traffic, w.now) // before anybody can see what comes of it
 	w.routing.settle()
 	w.tx.flush()
 	w.witness.End()
-	rx.Rx(w.snap.Ports[w.id].Traffic, w.now)
 	w.gw.fast.read.Add(uint64(len(bufs)))
 	if n := w.tally.verdicts[forward.Answer]; n > 0 {
 		w.snap.Domains[w.snap.Ports[w.id].Domain].Traffic.Suppressed.Add(uint64(n))

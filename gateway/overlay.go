@@ -9,6 +9,7 @@ import (
 	"vxgw/gateway/capture"
 	"vxgw/gateway/counters"
 	"vxgw/gateway/forward"
+	"vxgw/gateway/tables"
 	"vxgw/l2/fdb"
 	"vxgw/l2/frame"
 	"vxgw/l2/neigh"
@@ -31,6 +32,7 @@ type overlayWorker struct {
 	tally   batchTally
 	tx      *transmit
 	warmer  warmer
+	reader  *tables.Reader
 	beat    heartbeat
 	alerts  alerts
 
@@ -56,7 +58,7 @@ type rxRun struct {
 
 func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorker {
 	w := &overlayWorker{gw: gw, conn: conn, pkts: underlay.NewPackets(underlay.BatchSize, underlay.MaxPayload)}
-	w.witness = gw.captures.Witness()
+	w.witness, w.reader = gw.captures.Witness(), gw.tables.NewReader()
 	w.tally = batchTally{direction: forward.Overlay, witness: w.witness}
 	w.tx = newTransmit(gw, lane, &w.tally)
 	w.tx.joiner = new(offload.Coalescer)
@@ -68,6 +70,7 @@ func newOverlayWorker(gw *Gateway, lane int, conn underlay.Reader) *overlayWorke
 // run reads until the socket is closed.
 func (w *overlayWorker) run() {
 	defer w.gw.captures.Dismiss(w.witness)
+	defer w.reader.Close()
 	for {
 		n, err := w.conn.ReadBatch(w.pkts)
 		w.beat.tick()
@@ -87,7 +90,8 @@ func (w *overlayWorker) run() {
 
 func (w *overlayWorker) batch(pkts []underlay.Packet) {
 	w.routing.gen = w.gw.fast.generation()
-	w.snap, w.now = w.gw.tables.Snapshot(), w.gw.edges.Clock()
+	w.snap, w.now = w.reader.Enter(), w.gw.edges.Clock()
+	defer w.reader.Leave()
 	w.tx.snap, w.last, w.routing.now = w.snap, sender{}, w.now
 	w.warmer.overlay(w.snap, pkts)
 	w.witness.Begin(w.now)

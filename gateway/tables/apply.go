@@ -23,6 +23,7 @@ type macKey struct {
 // MACs. The error names a bound that would be exceeded; then nothing has
 // changed.
 func (t *Tables) Apply(cfg *config.Config) error {
+	defer t.forgetAgain()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := applier{Tables: t, cfg: cfg, s: *t.snap.Load(), static: staticVTEPs(cfg)}

@@ -27,6 +27,7 @@ type Tables struct {
 	index      *vtepIndex
 	changed    chan struct{} // see Changed
 	journal    *journal.Queue
+	readers    *readers
 
 	snap    atomic.Pointer[forward.Snapshot]
 	orphans atomic.Uint64 // see Orphans
@@ -41,7 +42,7 @@ type Tables struct {
 	static   map[addr]struct{}       // VTEPs that the configuration names
 	quiet    map[forward.VTEPID]idle // learned VTEPs on their way out
 	numbered []forward.VTEPID        // new in the snapshot being made
-	again    []*gone                 // to be forgotten once more at the next Sweep
+	again    []*gone                 // to be forgotten once more, see forget
 	part     int                     // of the FDB that was swept last
 	said     said                    // by controllers
 }
@@ -70,6 +71,7 @@ func New(cfg *config.Config, copy Mirror) (*Tables, error) {
 		quiet:   make(map[forward.VTEPID]idle),
 		said:    newSaid(),
 	}
+	t.readers = newReaders(&t.snap)
 	t.fdb = fdb.New(fdb.Config{Limit: cfg.Datapath.MACLimit, Hops: forward.MaxHops, Near: forward.MaxPorts, Mirror: &mirror{t, copy}})
 	t.neighbours.OnChange(t.neighbour(false))
 	t.hosts.OnChange(t.neighbour(true))
@@ -146,6 +148,7 @@ func (t *Tables) SetPorts(changes []PortChange) {
 	if len(changes) == 0 {
 		return
 	}
+	defer t.forgetAgain()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var down gone
@@ -166,13 +169,33 @@ func (t *Tables) SetPorts(changes []PortChange) {
 	t.forget(&down)
 }
 
-// forget drops what was learned of what has gone, now and once more at the next
-// Sweep: a worker may be in the middle of a batch with an older snapshot, and
-// learn again what was forgotten. The new snapshot is out already.
+// forget drops what was learned of what has gone, now and once more: a worker may be
+// in the middle of a batch with an older snapshot, and learn again what was forgotten.
+// The new snapshot is out already.
 func (t *Tables) forget(g *gone) {
 	g.macs(t.fdb)
 	t.neighbours.Flush(g.mute)
 	t.again = append(t.again, g)
+}
+
+// forgetAgain does so as soon as no worker is in an older snapshot: what is learned from
+// then on is to stay. Where one takes too long, the next Sweep does it. The lock is not
+// held meanwhile: the worker may want it.
+func (t *Tables) forgetAgain() {
+	t.readers.wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.readers.behind()) == 0 {
+		t.forgetGone()
+	}
+}
+
+func (t *Tables) forgetGone() {
+	for _, g := range t.again {
+		g.macs(t.fdb)
+		t.neighbours.Flush(g.mute)
+	}
+	t.again = nil
 }
 
 // SetUplinks tells forwarding how to send to the underlay; none while the VTEP

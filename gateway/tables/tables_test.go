@@ -250,12 +250,6 @@ func TestPortDownForgetsItsMACs(t *testing.T) {
 	if tb.has(1000, h1) || !tb.has(1000, ra) {
 		t.Error("link down must flush the port's MACs and no others")
 	}
-	// A worker in the middle of a batch learns once more what was forgotten.
-	tb.FDB().Learn(d, h1, forward.PortHop(p1), 1)
-	tb.Sweep(2)
-	if tb.has(1000, h1) {
-		t.Error("what was learned in passing was not flushed again")
-	}
 }
 
 // Of many ports that are news at once, one snapshot has all, and those alone that

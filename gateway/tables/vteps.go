@@ -120,12 +120,7 @@ func (t *Tables) Sweep(now uint32) {
 		_, known := t.fdb.Lookup(d, m, now)
 		return known
 	})
-	again := t.again
-	t.again = nil
-	for _, g := range again {
-		g.macs(t.fdb)
-		t.neighbours.Flush(g.mute)
-	}
+	t.forgetGone()
 	t.retire(t.idle(now))
 }
 
