@@ -187,6 +187,9 @@ func TestFlaps(t *testing.T) {
 		must(t, b.hosts.SetUp("h1"))
 		if i%10 == 9 {
 			must(t, b.ns.Delete("acc1"))
+			if i == 49 {
+				b.waitPort("acc1", api.StateAbsent) // or what is up might be the last one
+			}
 			wire(t, b.hosts, "h1", b.ns, "acc1", netns.VethOptions{AMAC: h1MAC})
 		}
 	}
