@@ -40,6 +40,7 @@ type fast struct {
 	links     map[int]*fastLink // by index: where programs are, or were to be
 	with      map[int]*fastLink // those of links that have a program for XDP
 	told      map[int]bool      // the interfaces that the programs redirect to
+	toldUp    map[int]bool      // of those that they were told of: whether it was up
 	published *forward.Snapshot // the last one that the programs were given
 	full      bool              // it was told of that the tables are full
 	crowded   string            // what there is no room for, as it was told of

@@ -72,7 +72,7 @@ func (f *fast) want(wants []fastWant) {
 	}
 	f.facing.Store(&facing)
 	f.unsettled = true
-	if targets := f.targets(); !maps.Equal(targets, f.told) {
+	if targets := f.targets(); !maps.Equal(targets, f.told) || f.isOutdated() {
 		f.told = targets
 		f.news()
 	}

@@ -34,7 +34,7 @@ func (f *fast) publish() {
 	f.collect() // by the numbers that have been in force until now
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.told = f.targets()
+	f.told, f.toldUp = f.targets(), make(map[int]bool)
 	s := f.gw.tables.Snapshot()
 	v := fastView(s, f.reach)
 	for index, l := range f.links {
@@ -69,14 +69,33 @@ func (f *fast) promiscuous() {
 	}
 }
 
-// reach tells of an interface. It needs mu.
+// reach tells of an interface, and notes whether it was up. It needs mu.
 func (f *fast) reach(index int) reach {
+	up := f.isUp(index)
+	f.toldUp[index] = up
 	l := f.linkOf(index)
 	if l == nil {
-		return reach{index: index}
+		return reach{index: index, up: up}
 	}
 	index = l.link.Index
-	return reach{index: index, target: f.told[index], frags: l.link.XDP.TargetFrags, veth: l.link.Driver == "veth"}
+	return reach{index: index, up: up, target: f.told[index], frags: l.link.XDP.TargetFrags, veth: l.link.Driver == "veth"}
+}
+
+// isUp reports whether an interface is there and has a carrier.
+func (f *fast) isUp(index int) bool {
+	l, ok := f.gw.edges.Host.LinkAt(index)
+	return ok && l.AdminUp && l.Carrier
+}
+
+// isOutdated reports whether an interface that the programs were told of has come up or
+// gone since. It needs mu.
+func (f *fast) isOutdated() bool {
+	for index, was := range f.toldUp {
+		if f.isUp(index) != was {
+			return true
+		}
+	}
+	return false
 }
 
 // linkOf returns the link that an interface is, or that it is a VLAN of; nil where there

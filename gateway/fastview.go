@@ -12,6 +12,7 @@ import (
 // reach is how frames get to an interface.
 type reach struct {
 	index  int  // of the interface that frames leave by: that itself, or its parent
+	up     bool // it is there, and has a carrier
 	target bool // they can be redirected there by XDP
 	frags  bool // those in several pieces too
 	veth   bool // its peer is on this machine
@@ -52,18 +53,22 @@ func fastView(s *forward.Snapshot, of func(index int) reach) *xdp.View {
 }
 
 // fastHops says where packets to a VTEP go. What they are to be able to do all of its
-// hops must.
+// hops must. By an interface that has gone since its path was found the programs send
+// nothing: the kernel would not tell them that it is lost.
 func fastHops(v *xdp.VTEP, t *forward.VTEP, of func(index int) reach) {
 	v.Target, v.Frags = true, true
+	up := true
 	hop := func(h *underlay.Hop) xdp.Hop {
 		is := of(h.Interface)
-		v.Target, v.Frags = v.Target && is.target, v.Frags && is.frags
+		v.Target, v.Frags, up = v.Target && is.target, v.Frags && is.frags, up && is.up
 		return xdp.Hop{Interface: is.index, From: h.From, To: h.To}
 	}
-	via := hop(t.Via)
-	v.Via = &via
+	via, more := hop(t.Via), []xdp.Hop(nil)
 	for _, h := range t.More {
-		v.More = append(v.More, hop(h))
+		more = append(more, hop(h))
+	}
+	if up {
+		v.Via, v.More = &via, more
 	}
 }
 

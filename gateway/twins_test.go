@@ -308,7 +308,7 @@ func (w *twins) port(name string) forward.PortID {
 // publish gives the programs what the gateway knows.
 func (w *twins) publish() {
 	w.tb.Helper()
-	all := func(index int) reach { return reach{index: index, target: true, frags: true, veth: true} }
+	all := func(index int) reach { return reach{index: index, up: true, target: true, frags: true, veth: true} }
 	w.view = fastView(w.tables.Snapshot(), all)
 	for i, index := range w.links[:len(w.access)] {
 		w.view.Links = append(w.view.Links, xdp.Link{Index: index, Access: true, Port: uint16(i)})

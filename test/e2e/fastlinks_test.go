@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"vxgw/gateway/api"
 	"vxgw/l2/frame"
@@ -57,6 +58,40 @@ func TestFastInterfacesVanish(t *testing.T) {
 			b.isFast(t, again)
 			again.send(1000)
 			again.wantAll()
+		})
+	}
+}
+
+// Of a VTEP that there is no route to any more the programs know: each frame arrives or
+// is counted as one that the host's stack refused, and with the route they carry again.
+func TestFastRouteGoes(t *testing.T) {
+	t.Parallel()
+	for _, w := range fastWays {
+		t.Run(w.name, func(t *testing.T) {
+			b := newFastBed(t, fastBed{way: w})
+			f := b.flow(t, journeys()[0], most)
+			b.isFast(t, f)
+			lost := func() int { return int(b.dropped()["tx_failed access"]) }
+			none := netns.Route{To: vtepA.String() + "/32", Kind: "unreachable"}
+			must(t, b.bed.ns.AddRoute(none))
+			eventually(t, "frames are refused", func() bool {
+				f.send(1)
+				return lost() > 0
+			})
+			f.send(1000)
+			eventually(t, "each is counted", func() bool { return f.to.all()+lost() == f.sent && lost() > 1000 })
+			must(t, b.bed.ns.DelRoute(none))
+			eventually(t, "frames are carried in the kernel again", func() bool {
+				arrived := f.to.all()
+				b.pause(func() {
+					f.send(1)
+					time.Sleep(20 * time.Millisecond)
+				})
+				return f.to.all() > arrived && f.to.all()+lost() == f.sent
+			})
+			was := lost()
+			f.send(1000)
+			eventually(t, "all arrive", func() bool { return f.to.all()+was == f.sent })
 		})
 	}
 }
