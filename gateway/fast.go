@@ -82,7 +82,7 @@ func newFast(g *Gateway, cfg *config.Config) *fast {
 		return f
 	}
 	if err := plane.CountLost(); err != nil {
-		g.log.Info("frames that a device does not take from XDP are not counted", "err", err)
+		g.log.Info("frames that a device does not take from the fast path are not counted", "err", err)
 	}
 	f.plane = plane
 	return f

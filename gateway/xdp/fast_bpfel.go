@@ -90,7 +90,14 @@ type fastNote struct {
 	ByFilter uint32
 	Len      uint32
 	CameBy   uint32
-	_        [4]byte
+	Sent     struct {
+		_      structs.HostLayout
+		By     uint32
+		From   uint32
+		Len    uint32
+		Frames uint32
+	}
+	_ [4]byte
 }
 
 type fastPort struct {
@@ -151,63 +158,65 @@ type fastVtep struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	fastMapDevs            = "devs"
-	fastMapDomains         = "domains"
-	fastMapEvents          = "events"
-	fastMapFdb             = "fdb"
-	fastMapHops            = "hops"
-	fastMapInForce         = "in_force"
-	fastMapLinks           = "links"
-	fastMapLoads           = "loads"
-	fastMapLost            = "lost"
-	fastMapNotes           = "notes"
-	fastMapOwn             = "own"
-	fastMapPorts           = "ports"
-	fastMapRoutes          = "routes"
-	fastMapSamples         = "samples"
-	fastMapTraffics        = "traffics"
-	fastMapUnseen          = "unseen"
-	fastMapVerdictCounts   = "verdict_counts"
-	fastMapVnis            = "vnis"
-	fastMapVteps           = "vteps"
-	fastProgAccess         = "access"
-	fastProgAccessTags     = "access_tags"
-	fastProgAccessVeth     = "access_veth"
-	fastProgPortFilter     = "port_filter"
-	fastProgPortTcx        = "port_tcx"
-	fastProgRedirectLost   = "redirect_lost"
-	fastProgUnderlay       = "underlay"
-	fastProgUnderlayFilter = "underlay_filter"
-	fastProgUnderlayTags   = "underlay_tags"
-	fastProgUnderlayTcx    = "underlay_tcx"
-	fastProgUnderlayVeth   = "underlay_veth"
-	fastVarAgainMark       = "again_mark"
-	fastVarDf              = "df"
-	fastVarDscpBits        = "dscp_bits"
-	fastVarDscpInherit     = "dscp_inherit"
-	fastVarEntropyFirst    = "entropy_first"
-	fastVarEntropySeed     = "entropy_seed"
-	fastVarEntropySpan     = "entropy_span"
-	fastVarFdbBuckets      = "fdb_buckets"
-	fastVarForRing         = "for_ring"
-	fastVarFrags           = "frags"
-	fastVarHashSeed        = "hash_seed"
-	fastVarLocalAddr       = "local_addr"
-	fastVarMaxDomains      = "max_domains"
-	fastVarMaxPorts        = "max_ports"
-	fastVarMaxVniBuckets   = "max_vni_buckets"
-	fastVarMaxVteps        = "max_vteps"
-	fastVarNetnsCookie     = "netns_cookie"
-	fastVarOuterVlan       = "outer_vlan"
-	fastVarRoom            = "room"
-	fastVarRouteMask       = "route_mask"
-	fastVarStrict          = "strict"
-	fastVarSums            = "sums"
-	fastVarTrafficBase     = "traffic_base"
-	fastVarTrafficLen      = "traffic_len"
-	fastVarUnderlayV6      = "underlay_v6"
-	fastVarVxlanPort       = "vxlan_port"
-	fastVarZeroSum6        = "zero_sum6"
+	fastMapDevs             = "devs"
+	fastMapDomains          = "domains"
+	fastMapEvents           = "events"
+	fastMapFdb              = "fdb"
+	fastMapHops             = "hops"
+	fastMapInForce          = "in_force"
+	fastMapLinks            = "links"
+	fastMapLoads            = "loads"
+	fastMapLost             = "lost"
+	fastMapNotes            = "notes"
+	fastMapOwn              = "own"
+	fastMapPorts            = "ports"
+	fastMapRoutes           = "routes"
+	fastMapSamples          = "samples"
+	fastMapTraffics         = "traffics"
+	fastMapUnseen           = "unseen"
+	fastMapVerdictCounts    = "verdict_counts"
+	fastMapVnis             = "vnis"
+	fastMapVteps            = "vteps"
+	fastProgAccess          = "access"
+	fastProgAccessTags      = "access_tags"
+	fastProgAccessVeth      = "access_veth"
+	fastProgPortFilter      = "port_filter"
+	fastProgPortTcx         = "port_tcx"
+	fastProgRedirectLost    = "redirect_lost"
+	fastProgRedirectRefused = "redirect_refused"
+	fastProgSkbLost         = "skb_lost"
+	fastProgUnderlay        = "underlay"
+	fastProgUnderlayFilter  = "underlay_filter"
+	fastProgUnderlayTags    = "underlay_tags"
+	fastProgUnderlayTcx     = "underlay_tcx"
+	fastProgUnderlayVeth    = "underlay_veth"
+	fastVarAgainMark        = "again_mark"
+	fastVarDf               = "df"
+	fastVarDscpBits         = "dscp_bits"
+	fastVarDscpInherit      = "dscp_inherit"
+	fastVarEntropyFirst     = "entropy_first"
+	fastVarEntropySeed      = "entropy_seed"
+	fastVarEntropySpan      = "entropy_span"
+	fastVarFdbBuckets       = "fdb_buckets"
+	fastVarForRing          = "for_ring"
+	fastVarFrags            = "frags"
+	fastVarHashSeed         = "hash_seed"
+	fastVarLocalAddr        = "local_addr"
+	fastVarMaxDomains       = "max_domains"
+	fastVarMaxPorts         = "max_ports"
+	fastVarMaxVniBuckets    = "max_vni_buckets"
+	fastVarMaxVteps         = "max_vteps"
+	fastVarNetnsCookie      = "netns_cookie"
+	fastVarOuterVlan        = "outer_vlan"
+	fastVarRoom             = "room"
+	fastVarRouteMask        = "route_mask"
+	fastVarStrict           = "strict"
+	fastVarSums             = "sums"
+	fastVarTrafficBase      = "traffic_base"
+	fastVarTrafficLen       = "traffic_len"
+	fastVarUnderlayV6       = "underlay_v6"
+	fastVarVxlanPort        = "vxlan_port"
+	fastVarZeroSum6         = "zero_sum6"
 )
 
 // loadFast returns the embedded CollectionSpec for fast.
@@ -252,17 +261,19 @@ type fastSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type fastProgramSpecs struct {
-	Access         *ebpf.ProgramSpec `ebpf:"access"`
-	AccessTags     *ebpf.ProgramSpec `ebpf:"access_tags"`
-	AccessVeth     *ebpf.ProgramSpec `ebpf:"access_veth"`
-	PortFilter     *ebpf.ProgramSpec `ebpf:"port_filter"`
-	PortTcx        *ebpf.ProgramSpec `ebpf:"port_tcx"`
-	RedirectLost   *ebpf.ProgramSpec `ebpf:"redirect_lost"`
-	Underlay       *ebpf.ProgramSpec `ebpf:"underlay"`
-	UnderlayFilter *ebpf.ProgramSpec `ebpf:"underlay_filter"`
-	UnderlayTags   *ebpf.ProgramSpec `ebpf:"underlay_tags"`
-	UnderlayTcx    *ebpf.ProgramSpec `ebpf:"underlay_tcx"`
-	UnderlayVeth   *ebpf.ProgramSpec `ebpf:"underlay_veth"`
+	Access          *ebpf.ProgramSpec `ebpf:"access"`
+	AccessTags      *ebpf.ProgramSpec `ebpf:"access_tags"`
+	AccessVeth      *ebpf.ProgramSpec `ebpf:"access_veth"`
+	PortFilter      *ebpf.ProgramSpec `ebpf:"port_filter"`
+	PortTcx         *ebpf.ProgramSpec `ebpf:"port_tcx"`
+	RedirectLost    *ebpf.ProgramSpec `ebpf:"redirect_lost"`
+	RedirectRefused *ebpf.ProgramSpec `ebpf:"redirect_refused"`
+	SkbLost         *ebpf.ProgramSpec `ebpf:"skb_lost"`
+	Underlay        *ebpf.ProgramSpec `ebpf:"underlay"`
+	UnderlayFilter  *ebpf.ProgramSpec `ebpf:"underlay_filter"`
+	UnderlayTags    *ebpf.ProgramSpec `ebpf:"underlay_tags"`
+	UnderlayTcx     *ebpf.ProgramSpec `ebpf:"underlay_tcx"`
+	UnderlayVeth    *ebpf.ProgramSpec `ebpf:"underlay_veth"`
 }
 
 // fastMapSpecs contains maps before they are loaded into the kernel.
@@ -425,17 +436,19 @@ type fastVariables struct {
 //
 // It can be passed to loadFastObjects or ebpf.CollectionSpec.LoadAndAssign.
 type fastPrograms struct {
-	Access         *ebpf.Program `ebpf:"access"`
-	AccessTags     *ebpf.Program `ebpf:"access_tags"`
-	AccessVeth     *ebpf.Program `ebpf:"access_veth"`
-	PortFilter     *ebpf.Program `ebpf:"port_filter"`
-	PortTcx        *ebpf.Program `ebpf:"port_tcx"`
-	RedirectLost   *ebpf.Program `ebpf:"redirect_lost"`
-	Underlay       *ebpf.Program `ebpf:"underlay"`
-	UnderlayFilter *ebpf.Program `ebpf:"underlay_filter"`
-	UnderlayTags   *ebpf.Program `ebpf:"underlay_tags"`
-	UnderlayTcx    *ebpf.Program `ebpf:"underlay_tcx"`
-	UnderlayVeth   *ebpf.Program `ebpf:"underlay_veth"`
+	Access          *ebpf.Program `ebpf:"access"`
+	AccessTags      *ebpf.Program `ebpf:"access_tags"`
+	AccessVeth      *ebpf.Program `ebpf:"access_veth"`
+	PortFilter      *ebpf.Program `ebpf:"port_filter"`
+	PortTcx         *ebpf.Program `ebpf:"port_tcx"`
+	RedirectLost    *ebpf.Program `ebpf:"redirect_lost"`
+	RedirectRefused *ebpf.Program `ebpf:"redirect_refused"`
+	SkbLost         *ebpf.Program `ebpf:"skb_lost"`
+	Underlay        *ebpf.Program `ebpf:"underlay"`
+	UnderlayFilter  *ebpf.Program `ebpf:"underlay_filter"`
+	UnderlayTags    *ebpf.Program `ebpf:"underlay_tags"`
+	UnderlayTcx     *ebpf.Program `ebpf:"underlay_tcx"`
+	UnderlayVeth    *ebpf.Program `ebpf:"underlay_veth"`
 }
 
 func (p *fastPrograms) Close() error {
@@ -446,6 +459,8 @@ func (p *fastPrograms) Close() error {
 		p.PortFilter,
 		p.PortTcx,
 		p.RedirectLost,
+		p.RedirectRefused,
+		p.SkbLost,
 		p.Underlay,
 		p.UnderlayFilter,
 		p.UnderlayTags,

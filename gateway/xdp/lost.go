@@ -17,13 +17,22 @@ func (p *Plane) CountLost() error {
 	if err != nil {
 		return fmt.Errorf("tell this network namespace from others: %w", err)
 	}
-	prog, err := p.load(fastProgRedirectLost, map[string]any{fastVarNetnsCookie: cookie}, nil)
+	return errors.Join(
+		p.trace(fastProgRedirectRefused, "xdp_redirect_err", cookie),
+		p.trace(fastProgRedirectLost, "xdp_devmap_xmit", cookie),
+		p.trace(fastProgSkbLost, "kfree_skb", cookie),
+	)
+}
+
+// trace has a program see what a tracepoint tells of.
+func (p *Plane) trace(name, tracepoint string, cookie uint64) error {
+	prog, err := p.load(name, map[string]any{fastVarNetnsCookie: cookie}, nil)
 	if err != nil {
 		return err
 	}
 	l, err := link.AttachTracing(link.TracingOptions{Program: prog})
 	if err = errors.Join(err, prog.Close()); err != nil {
-		return fmt.Errorf("attach to tracepoint xdp_devmap_xmit: %w", err)
+		return fmt.Errorf("attach to tracepoint %s: %w", tracepoint, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -96,6 +96,51 @@ func TestFastRouteGoes(t *testing.T) {
 	}
 }
 
+// While an interface goes down under load each frame for it arrives or is counted, the
+// first ones too: the programs send there until they are told. What was behind a port is
+// flooded to from then on.
+func TestFastInterfaceGoesDown(t *testing.T) {
+	t.Parallel()
+	for _, w := range fastWays {
+		t.Run(w.name, func(t *testing.T) {
+			b := newFastBed(t, fastBed{way: w})
+			js := journeys()
+			flooded := func() int { return int(b.vtep(vtepA.String()).TxPackets) }
+			lost := func() (sum int) {
+				for _, n := range b.dropped() {
+					sum += int(n)
+				}
+				return sum
+			}
+			for _, is := range []struct {
+				dev  string
+				by   journey
+				ends func() int // where frames go when it is down
+			}{
+				{"acc2", js[2], func() int { return lost() + flooded() }},
+				{"und0", js[0], lost},
+			} {
+				f := b.flow(t, is.by, most)
+				b.isFast(t, f)
+				f.wantAll()
+				before := is.ends()
+				stop := f.begin(20_000)
+				eventually(t, "frames arrive", func() bool { return f.to.all() > 1000 })
+				must(t, b.bed.ns.SetDown(is.dev))
+				eventually(t, "frames do not", func() bool { return is.ends() > before+1000 })
+				stop()
+				var arrived, elsewhere int
+				for deadline := time.Now().Add(patience / 4); arrived+elsewhere != f.sent && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+					arrived, elsewhere = f.to.all(), is.ends()-before
+				}
+				if arrived+elsewhere != f.sent {
+					t.Errorf("%s: %d sent, %d arrived, %d were dropped or flooded: %v", is.dev, f.sent, arrived, elsewhere, b.dropped())
+				}
+			}
+		})
+	}
+}
+
 // With an MTU beyond a page a veth takes only programs that take frames in pieces, which
 // is said; frames of any length are carried in the kernel.
 func TestFastJumboFrames(t *testing.T) {

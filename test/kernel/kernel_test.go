@@ -200,6 +200,9 @@ func isGateway(t *testing.T, m *qemu.Machine, access, underlay *qemu.Wire, mode 
 	m.Say("up eth1 192.0.2.1/24")
 	m.Say("start /vxgw run -c /vxgw.toml")
 	m.Await(`msg=ready`)
+	if strings.Contains(m.Text(), "are not counted") {
+		t.Error("the kernel does not tell of all that it drops")
+	}
 	there, back := numbered(qemu.RemoteMAC, qemu.HostMAC, 1), numbered(qemu.HostMAC, qemu.RemoteMAC, 2)
 	if !qemu.Site.Exchange(access, underlay, there, qemu.Site.Out(there), time.Minute) || !qemu.Site.Exchange(underlay, access, qemu.Site.In(back), back, time.Minute) {
 		t.Fatal("frames do not pass at all")

@@ -30,6 +30,10 @@ struct note {
 	__u32 capture; /* as control has it */
 	__u32 by_filter; /* a filter has seen the frame */
 	__u32 len, came_by; /* of that frame: another program may have dropped it since */
+	struct {
+		__u32 by, from; /* interfaces; by is 0 where nothing was sent */
+		__u32 len, frames;
+	} sent; /* what was redirected last, see lost.h */
 };
 
 #define TAKEN 16
@@ -386,7 +390,7 @@ INLINE void came_in(struct __sk_buff *skb, const struct note *n, __u32 flags, __
 }
 
 /* redirected tells of a frame that was sent somewhere, and counts it. */
-INLINE int redirected(struct __sk_buff *skb, struct verdicts *c, __u32 cpu, __u32 direction, const struct note *n, __u32 len)
+INLINE int redirected(struct __sk_buff *skb, struct verdicts *c, __u32 cpu, __u32 direction, struct note *n, __u32 len)
 {
 	__u32 flags = EVENT_OUT | (n->kind == TO_PORT ? 0 : EVENT_UNDERLAY) | (direction == ROUTE ? EVENT_ROUTE : 0) |
 		      (direction == OVERLAY ? EVENT_OVERLAY : 0);
@@ -401,6 +405,10 @@ INLINE int redirected(struct __sk_buff *skb, struct verdicts *c, __u32 cpu, __u3
 		count_tx(cpu, OF_VTEP, n->out, n->frames, n->bytes);
 		count_tx(cpu, OF_DOMAIN, n->domain, n->frames, n->bytes);
 	}
+	n->sent.by = n->ifindex;
+	n->sent.from = skb->ifindex;
+	n->sent.len = skb->len;
+	n->sent.frames = n->frames;
 	return bpf_redirect(n->ifindex, 0);
 }
 
@@ -475,6 +483,7 @@ SEC("tcx/ingress") int port_tcx(struct __sk_buff *skb)
 
 	if (!n || !c || !ctl)
 		return TCX_NEXT;
+	n->sent.by = 0;
 	by_filter = read_note(n, skb);
 	if (!by_filter)
 		decide_access(skb, n, ctl);
@@ -503,6 +512,7 @@ SEC("tcx/ingress") int underlay_tcx(struct __sk_buff *skb)
 
 	if (!n || !c || !ctl)
 		return TCX_NEXT;
+	n->sent.by = 0;
 	by_filter = read_note(n, skb);
 	if (!by_filter)
 		decide_underlay(skb, n, ctl);
