@@ -39,12 +39,13 @@ func TestRefusedByTheKernel(t *testing.T) {
 		says   []string
 
 		underlay string // more of [underlay]
+		noPath   bool   // until the gateway knows, it sends where the VTEP was
 	}{
-		{"no route", noRoute(""), route, 100, "tx_failed", []string{"network is unreachable", "ip route get"}, ""},
-		{"prohibit route", noRoute("prohibit"), route, 100, "tx_failed", []string{"prohibit route", "ip rule"}, ""},
-		{"unreachable route", noRoute("unreachable"), route, 100, "tx_failed", []string{"unreachable route", "ip route get"}, ""},
-		{"firewall", firewall, noFirewall, 100, "tx_failed", []string{"firewall", "nft list ruleset"}, "bypass = false"},
-		{"narrow underlay", mtu(600), mtu(1600), 1400, "too_big", []string{"raise"}, ""},
+		{"no route", noRoute(""), route, 100, "tx_failed", []string{"network is unreachable", "ip route get"}, "", true},
+		{"prohibit route", noRoute("prohibit"), route, 100, "tx_failed", []string{"prohibit route", "ip rule"}, "", true},
+		{"unreachable route", noRoute("unreachable"), route, 100, "tx_failed", []string{"unreachable route", "ip route get"}, "", true},
+		{"firewall", firewall, noFirewall, 100, "tx_failed", []string{"firewall", "nft list ruleset"}, "bypass = false", false},
+		{"narrow underlay", mtu(600), mtu(1600), 1400, "too_big", []string{"raise"}, "", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -53,6 +54,14 @@ func TestRefusedByTheKernel(t *testing.T) {
 			d := start(t, b.gw, settings{flood: `"203.0.113.2"`, underlay: test.underlay})
 			b.pings(t)
 			test.spoil(t, b)
+			if test.noPath {
+				until(t, "the gateway knows", func() error {
+					if mtu := rows[api.VTEPRow](d, "vteps")[0].MTU; mtu != 0 {
+						return fmt.Errorf("the path has an MTU: %d", mtu)
+					}
+					return nil
+				})
+			}
 			before := d.drops(test.reason, "access")
 			b.broadcasts(t, frames, test.size)
 			until(t, "the frames are counted", func() error {
