@@ -57,13 +57,13 @@ func (s *fastSource) End() {
 }
 
 // Read is as capture.Source has it.
-func (s *fastSource) Read(f func(capture.Note)) {
+func (s *fastSource) Read(f func(capture.Note)) (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watch == nil {
-		return
+		return false
 	}
-	err := s.watch.Read(func(w *xdp.Watched) {
+	more, err := s.watch.Read(func(w *xdp.Watched) {
 		if n, ok := s.note(w); ok {
 			f(n)
 		}
@@ -72,6 +72,7 @@ func (s *fastSource) Read(f func(capture.Note)) {
 		s.fast.gw.trouble.once("watch", "captures do not see all that the fast path carries", "err", err,
 			"mend", "mode = \"raw\" in [datapath] has workers carry everything, and captures see it")
 	}
+	return more
 }
 
 // note is what the programs have told of, as a worker would tell it. A port that has

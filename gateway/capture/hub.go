@@ -35,8 +35,9 @@ type Source interface {
 	// any more.
 	Begin(snap int) error
 	End()
-	// Read calls f with what was seen since the last call. Data is borrowed.
-	Read(f func(Note))
+	// Read calls f with what was seen since the last call, and reports whether it has
+	// left some. Data is borrowed.
+	Read(f func(Note)) (more bool)
 	// Lost returns how many there was no room for, in all, at a place.
 	Lost(Place) uint64
 }
@@ -83,6 +84,7 @@ type Hub struct {
 	witnesses map[*Witness]struct{}
 	sessions  []*Session
 	sourced   bool // cfg.Source has begun
+	left      bool // it had more than was read the last time
 	stopped   bool
 	running   chan struct{} // closed when the reader has ended; nil: there is none
 }
@@ -303,7 +305,19 @@ func (h *Hub) read(done chan struct{}) {
 func (h *Hub) catchUp() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.drain()
+	h.drainAll()
+}
+
+// mostDrains is how often a source is read to catch up with it: more may come meanwhile.
+const mostDrains = 16
+
+// drainAll leaves nothing behind that was seen before. It needs mu.
+func (h *Hub) drainAll() {
+	for range mostDrains {
+		if h.drain(); !h.left {
+			return
+		}
+	}
 }
 
 // expire ends captures whose time is over. It needs mu.
@@ -311,6 +325,7 @@ func (h *Hub) expire() {
 	now := h.now()
 	for _, s := range h.sessions {
 		if d := s.spec.Duration; d > 0 && now.Sub(s.began) >= d {
+			h.drainAll()
 			s.stop()
 		}
 	}
@@ -340,8 +355,9 @@ func (h *Hub) drain() int {
 			parts = append(parts, part{t.ring, len(h.notes) - n})
 		}
 	}
+	h.left = false
 	if h.sourced {
-		h.cfg.Source.Read(func(n Note) {
+		h.left = h.cfg.Source.Read(func(n Note) {
 			n.Data = slices.Clone(n.Data)
 			h.notes = append(h.notes, n)
 		})

@@ -263,6 +263,50 @@ func TestSlowReaderIsCounted(t *testing.T) {
 	}
 }
 
+// portions is a Source that tells of one frame at a time.
+type portions struct{ left int }
+
+func (p *portions) Begin(int) error   { return nil }
+func (p *portions) End()              {}
+func (p *portions) Lost(Place) uint64 { return 0 }
+
+func (p *portions) Read(f func(Note)) (more bool) {
+	if p.left == 0 {
+		return false
+	}
+	p.left--
+	f(Note{Place: AtPort(0), VNI: 1000, Data: []byte("frame"), Len: 5})
+	return p.left > 0
+}
+
+// A capture that ends has all that was seen before, however much the source still has.
+func TestEndHasWhatWasSeen(t *testing.T) {
+	const frames = 10
+	for name, spec := range map[string]Spec{"given up": {Anywhere: true}, "over": {Anywhere: true, Duration: time.Hour}} {
+		t.Run(name, func(t *testing.T) {
+			s, source := newStage(t), new(portions)
+			s.cfg.Source = source
+			is := s.open(spec)
+			s.mu.Lock()
+			source.left = frames
+			if spec.Duration > 0 {
+				is.began = is.began.Add(-2 * spec.Duration)
+				s.expire()
+			}
+			s.mu.Unlock()
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			var file, more []byte
+			for err := error(nil); err == nil; file = append(file, more...) {
+				more, err = is.Next(ctx)
+			}
+			if n := bytes.Count(file, []byte("frame")); n != frames {
+				t.Errorf("%d frames captured of %d", n, frames)
+			}
+		})
+	}
+}
+
 func TestEndOfCaptures(t *testing.T) {
 	s := newStage(t)
 	var all []*Session

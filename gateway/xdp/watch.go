@@ -93,23 +93,23 @@ func (w *Watch) Close() error {
 }
 
 // Read calls f with what was told of since the last call, CPU by CPU. It does not wait,
-// and leaves some for the next call where more comes than can be read. The error says
-// that no more can be read.
-func (w *Watch) Read(f func(*Watched)) error {
+// and leaves some for the next call where more comes than can be read: then more is true.
+// The error says that no more can be read.
+func (w *Watch) Read(f func(*Watched)) (more bool, err error) {
 	offset := time.Now().UnixNano() - monotonic()
 	for n := 0; n < mostAtOnce; n += len(w.record.RawSample) {
 		err := w.reader.ReadInto(&w.record)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil
+			return false, nil
 		case err != nil:
-			return fmt.Errorf("read frames of the fast path: %w", err)
+			return false, fmt.Errorf("read frames of the fast path: %w", err)
 		}
 		if is, ok := watched(w.record.RawSample, offset); ok {
 			f(&is)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // watched reads an event; offset is what makes the kernel's clock the time of day.
